@@ -1,0 +1,1 @@
+"""The read-only HTTP port: /metrics, /healthz, /readyz, /state. Nothing here changes anything."""
