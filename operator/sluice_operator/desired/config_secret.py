@@ -1,0 +1,99 @@
+"""The configuration Secret: everything one proxy is told, in one document."""
+
+import base64
+from dataclasses import replace
+
+from sluice_operator import names
+from sluice_operator.api.v1alpha1 import Spec
+from sluice_operator.desired.credentials import (
+    Secrets,
+    given_certificate,
+    target_ca,
+    users,
+)
+from sluice_operator.desired.manifest import Manifest, Owner, manifest
+from sluice_proxy.config import (
+    CONFIG_KEY,
+    Certificate,
+    PoolSettings,
+    ProxyConfig,
+    Target,
+    TargetTLS,
+    User,
+    carry_previous,
+    digest,
+    dump,
+    validated,
+)
+
+DRAIN_SECONDS = 30
+"""How long clients may finish their transactions after a pod was told to end."""
+
+
+def proxy_config(
+    spec: Spec,
+    name: str,
+    namespace: str,
+    secrets: Secrets,
+    previous: ProxyConfig | None,
+    now: float,
+    certificate: Certificate | None,
+    *,
+    fleet_size: int = 1,
+) -> ProxyConfig:
+    """The document for `spec`. Raises Problem for what the Secrets lack.
+
+    `previous` is the document that is served now: the passwords it holds stay good for
+    `rotationGraceSeconds` after they changed. `now` is seconds since the epoch.
+    `certificate` is shown to clients where `spec.tls` names none. `fleet_size` pods share
+    the budget.
+    """
+    target = spec.targets[0]
+    config = ProxyConfig(
+        name=f"{namespace}/{name}",
+        targets=(Target(target.host, target.port),),
+        users=users(spec, secrets),
+        target_tls=TargetTLS(spec.target_tls.mode, target_ca(spec, secrets)),
+        certificate=given_certificate(spec, secrets) or certificate,
+        require_tls=spec.require_tls,
+        idle_client_timeout_seconds=spec.idle_client_timeout_seconds,
+        pool=_pool(spec),
+        fleet_size=fleet_size,
+        drain_seconds=DRAIN_SECONDS,
+        debug_logging=spec.debug_logging,
+    )
+    grace = {
+        user.name: now + entry.rotation_grace_seconds
+        for user, entry in zip(config.users, spec.auth, strict=True)
+    }
+    return validated(_forget(carry_previous(previous, config, grace), now))
+
+
+def _pool(spec: Spec) -> PoolSettings:
+    return PoolSettings(
+        spec.connection_pool.max_connections_percent,
+        spec.connection_pool.connection_borrow_timeout_seconds,
+    )
+
+
+def _forget(config: ProxyConfig, now: float) -> ProxyConfig:
+    """`config` without the previous passwords whose grace is over."""
+    return replace(config, users=tuple(_forget_one(user, now) for user in config.users))
+
+
+def _forget_one(user: User, now: float) -> User:
+    if user.previous_until > now:
+        return user
+    return replace(user, previous_password="", previous_until=0.0)
+
+
+def config_secret(config: ProxyConfig, owner: Owner) -> Manifest:
+    """The Secret that the pods mount; its annotation names the document's content."""
+    text = dump(config)
+    secret = manifest("v1", "Secret", names.config_secret(owner.name), owner)
+    secret["metadata"]["annotations"] = {names.CONFIG_HASH: digest(text)}
+    return {
+        **secret,
+        "type": "Opaque",
+        "data": {CONFIG_KEY: base64.b64encode(text.encode()).decode()},
+    }

@@ -1,0 +1,88 @@
+"""Every name, label, annotation and key that the operator gives or reads."""
+
+GROUP = "sluice.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "DatabaseProxy"
+PLURAL = "databaseproxies"
+SINGULAR = "databaseproxy"
+SHORT_NAME = "dbproxy"
+
+FIELD_MANAGER = "sluice"
+
+CONFIG_HASH = f"{GROUP}/config-hash"
+APPLIED_HASH = f"{GROUP}/applied-hash"
+
+LABEL_NAME = "app.kubernetes.io/name"
+LABEL_INSTANCE = "app.kubernetes.io/instance"
+LABEL_COMPONENT = "app.kubernetes.io/component"
+LABEL_PART_OF = "app.kubernetes.io/part-of"
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGED_BY = "sluice"
+
+CA_CRT = "ca.crt"
+TLS_CRT = "tls.crt"
+TLS_KEY = "tls.key"
+
+CLIENT_PORT_NAME = "postgres"
+ADMIN_PORT_NAME = "admin"
+
+CONTAINER = "proxy"
+CONFIG_MOUNT = "/etc/sluice"
+
+
+def service(proxy: str) -> str:
+    """The host that clients write into their connection line."""
+    return proxy
+
+
+def workload(proxy: str) -> str:
+    """Deployment, ServiceAccount and NetworkPolicy of a proxy."""
+    return f"{proxy}-proxy"
+
+
+def config_secret(proxy: str) -> str:
+    return f"{proxy}-proxy-config"
+
+
+def tls_secret(proxy: str) -> str:
+    """Where the operator keeps the certificate it issued: never mounted by clients."""
+    return f"{proxy}-proxy-tls"
+
+
+def ca_key_secret(proxy: str) -> str:
+    """The key that signs a proxy's certificates."""
+    return f"{proxy}-proxy-ca-key"
+
+
+def ca_secret(proxy: str) -> str:
+    """`ca.crt` alone, for clients to mount and verify the proxy with."""
+    return f"{proxy}-ca"
+
+
+def selector(proxy: str) -> dict[str, str]:
+    """The labels that pick a proxy's pods: few and fixed, for selectors cannot change."""
+    return {LABEL_NAME: "sluice-proxy", LABEL_INSTANCE: proxy}
+
+
+def labels(proxy: str) -> dict[str, str]:
+    return {
+        **selector(proxy),
+        LABEL_COMPONENT: "proxy",
+        LABEL_PART_OF: "sluice",
+        LABEL_MANAGED_BY: MANAGED_BY,
+    }
+
+
+def dns_names(proxy: str, namespace: str) -> tuple[str, ...]:
+    """Every name by which a client of the cluster may call the Service, fullest first."""
+    return (
+        f"{proxy}.{namespace}.svc",
+        f"{proxy}.{namespace}.svc.cluster.local",
+        f"{proxy}.{namespace}",
+        proxy,
+    )
+
+
+def endpoint(proxy: str, namespace: str) -> str:
+    return f"{proxy}.{namespace}.svc"
