@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""A real Kubernetes for tests and the demo: `cluster.py up | down | images | status`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from kube import appimages, kindcluster, places, teardown
+from kube.progress import Trouble, say
+
+
+def up() -> None:
+    """Brings the cluster up, or says that it is; the last line is the KUBECONFIG."""
+    kindcluster.up()
+    say(f"cluster {places.CLUSTER} is up")
+    print(f"KUBECONFIG={places.KUBECONFIG}")
+
+
+def images() -> None:
+    """Builds the product's and the tests' images; loads what changed into the cluster."""
+    appimages.build_and_load()
+
+
+def status() -> None:
+    """Says what is there."""
+    print(teardown.status())
+
+
+COMMANDS = {"up": up, "down": teardown.down, "images": images, "status": status}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=COMMANDS)
+    command = COMMANDS[parser.parse_args().command]
+    try:
+        with places.alone():
+            command()
+    except Trouble as trouble:
+        print(f"\n{trouble}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""The images of the product and of its tests: built once per content, loaded where they changed."""
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from kube import engine as engines
+from kube import gotools, hostsettings, kindcluster, nodeimage, places
+from kube.debian import root_tar
+from kube.engine import Engine
+from kube.progress import Trouble, say, stage
+from kube.shell import run
+
+_KEY_LABEL = "dev.sluice.content"
+_MEGABYTE = 1_000_000
+_LOADED = places.STATE / "loaded.json"
+_BASE_PACKAGES = ("ca-certificates", "python3")
+_BUILD_PACKAGES = (*_BASE_PACKAGES, "python3-pip")
+# The defaults of the Dockerfiles, for where a public registry answers.
+_PUBLIC_BASE = "python:3.13-slim"
+_PUBLIC_TEST_BASE = "python:3.13-slim-bookworm"
+
+
+@dataclass(frozen=True)
+class Image:
+    """sluice/<name>:dev; `sources` are all that its Dockerfile may copy."""
+
+    name: str
+    folder: str
+    sources: tuple[str, ...]
+    public_base: str
+    limit_megabytes: int | None = None
+
+    @property
+    def tag(self) -> str:
+        return f"sluice/{self.name}:dev"
+
+    @property
+    def dockerfile(self) -> str:
+        return f"{self.folder}/Dockerfile"
+
+
+_DISTRIBUTION = ("pyproject.toml", "README.md", "LICENSE", "tests/requirements.lock")
+IMAGES = (
+    Image("proxy", "proxy", (*_DISTRIBUTION, "proxy"), _PUBLIC_BASE, limit_megabytes=60),
+    Image("operator", "operator", (*_DISTRIBUTION, "operator", "proxy"), _PUBLIC_BASE),
+    Image("postgres", "tests/cluster/images/postgres", ("tests/cluster/images/postgres",),
+          _PUBLIC_TEST_BASE),
+    Image("clients", "tests/clients", ("tests/clients",), _PUBLIC_TEST_BASE),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Bases:
+    """What the final and the build stages start from; `key` changes with their contents."""
+
+    base: str
+    build: str
+    key: str
+
+
+def build_and_load() -> None:
+    """Builds what changed and loads it into the cluster, if that is up."""
+    engine = engines.needed()
+    for image in IMAGES:
+        if (places.REPOSITORY / image.dockerfile).exists():
+            _build_and_load(engine, image)
+
+
+def _build_and_load(engine: Engine, image: Image) -> None:
+    bases = _bases(engine, image)
+    key = places.content_key(bases.key, *(places.REPOSITORY / path for path in image.sources))
+    if _label(engine, image.tag) != key:
+        _obtain(engine, image, bases, key)
+    _check_size(engine, image, bases)
+    if kindcluster.healthy():
+        _load(engine, image, key)
+
+
+def _obtain(engine: Engine, image: Image, bases: Bases, key: str) -> None:
+    archive = _archive(image, key)
+    if archive.exists():
+        with stage(f"image {image.tag}: from the cache"):
+            engine.docker("load", "--quiet", "--input", archive)
+        return
+    with stage(f"image {image.tag}: build"):
+        _build(engine, image, bases, key)
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    partial = archive.with_suffix(".partial")
+    engine.docker("save", "--output", partial, image.tag)
+    partial.replace(archive)
+    places.keep_newest(archive.parent, f"{image.name}-*.tar")
+
+
+def _build(engine: Engine, image: Image, bases: Bases, key: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        context = Path(folder) / "context"
+        for path in image.sources:
+            _copy(places.REPOSITORY / path, context / path)
+        secrets = hostsettings.secrets(Path(folder))
+        engine.docker(
+            "build",
+            "--network=host",
+            f"--build-arg=BASE_IMAGE={bases.base}",
+            f"--build-arg=BUILD_IMAGE={bases.build}",
+            *(f"--secret=id={name},src={path}" for name, path in secrets.items()),
+            f"--label={_KEY_LABEL}={key}",
+            *("--tag", image.tag, "--file", context / image.dockerfile, context),
+        )
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        unwanted = shutil.ignore_patterns("__pycache__", "node_modules")
+        shutil.copytree(source, target, ignore=unwanted, dirs_exist_ok=True)
+    else:
+        shutil.copyfile(source, target)
+
+
+def _bases(engine: Engine, image: Image) -> Bases:
+    if nodeimage.registry_answers(engine):
+        if not engine.has_image(image.public_base):
+            with stage(f"pull {image.public_base}"):
+                engine.docker("pull", "--quiet", image.public_base)
+        name = image.public_base
+        return Bases(name, name, key=engine.docker("inspect", "--format={{.Id}}", name))
+    base, build = root_tar("base", _BASE_PACKAGES), root_tar("build", _BUILD_PACKAGES)
+    return Bases(
+        _imported(engine, "base", base), _imported(engine, "build", build), base.name + build.name
+    )
+
+
+def _imported(engine: Engine, name: str, tar: Path) -> str:
+    image = f"{nodeimage.REGISTRY}/{name}:{tar.stem.rpartition('-')[2]}"
+    if not engine.has_image(image):
+        with stage(f"base image {image}: import"):
+            engine.docker("import", tar, image)
+    return image
+
+
+def _label(engine: Engine, tag: str) -> str | None:
+    """The content key that the engine's image was built from."""
+    if not engine.has_image(tag):
+        return None
+    form = f'{{{{index .Config.Labels "{_KEY_LABEL}"}}}}'
+    return engine.docker("image", "inspect", f"--format={form}", tag).strip()
+
+
+def _check_size(engine: Engine, image: Image, bases: Bases) -> None:
+    above = (_size(engine, image.tag) - _size(engine, bases.base)) / _MEGABYTE
+    say(f"image {image.tag}: {above:.1f} MB above its base")
+    if image.limit_megabytes is not None and above > image.limit_megabytes:
+        raise Trouble(f"{image.tag} may be {image.limit_megabytes} MB above its base at most")
+
+
+def _size(engine: Engine, tag: str) -> int:
+    return int(engine.docker("image", "inspect", "--format={{.Size}}", tag))
+
+
+def _load(engine: Engine, image: Image, key: str) -> None:
+    """Into the node's containerd; what it already has is noted beside the kubeconfig."""
+    loaded = json.loads(_LOADED.read_text()) if _LOADED.exists() else {}
+    if loaded.get(image.tag) == key:
+        return
+    with stage(f"image {image.tag}: load into the cluster"):
+        load = (gotools.program("kind"), "load", "image-archive", _saved(engine, image, key))
+        run(*load, "--name", places.CLUSTER, env=engine.env)
+    _LOADED.write_text(json.dumps({**loaded, image.tag: key}))
+
+
+def _saved(engine: Engine, image: Image, key: str) -> Path:
+    archive = _archive(image, key)
+    if not archive.exists():
+        engine.docker("save", "--output", archive, image.tag)
+    return archive
+
+
+def _archive(image: Image, key: str) -> Path:
+    return places.CACHE / "images" / f"{image.name}-{key}.tar"

@@ -1,0 +1,127 @@
+"""Programs from Go modules, pinned by go.mod and verified by go.sum, built once per content."""
+
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from kube import places
+from kube.progress import Trouble, stage
+from kube.shell import CommandFailed, run
+
+KUBERNETES = "v1.34.4"
+_K8S = "k8s.io/kubernetes/cmd/"
+
+
+@dataclass(frozen=True)
+class Module:
+    """A folder of tests/cluster/go and the packages that are commands, by the name wanted."""
+
+    folder: str
+    commands: dict[str, str]
+    version_package: str = ""
+
+
+MODULES = (
+    Module(
+        "tools",
+        {
+            "kind": "sigs.k8s.io/kind",
+            "kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform",
+        },
+    ),
+    Module(
+        "kubernetes",
+        {
+            **{
+                name: _K8S + name
+                for name in (
+                    "kube-apiserver",
+                    "kube-controller-manager",
+                    "kube-proxy",
+                    "kube-scheduler",
+                    "kubeadm",
+                    "kubectl",
+                    "kubelet",
+                )
+            },
+            "helm": "helm.sh/helm/v3/cmd/helm",
+        },
+        version_package="k8s.io/component-base/version",
+    ),
+    Module("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
+    Module("coredns", {"coredns": "."}),
+    Module(
+        "kube-router",
+        {"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"},
+    ),
+    Module("pause", {"pause": "."}),
+)
+
+
+def program(name: str) -> Path:
+    """The built command; builds its module first if the cache does not have it."""
+    module = next(module for module in MODULES if name in module.commands)
+    return _built(module) / name
+
+
+def _built(module: Module) -> Path:
+    source = places.HERE / "go" / module.folder
+    flags = _link_flags(module)
+    folder = places.CACHE / "go" / f"{module.folder}-{places.content_key(source, flags)}"
+    if not all((folder / name).exists() for name in module.commands):
+        with stage(f"Go: build {', '.join(module.commands)}"):
+            _build(module, source, folder, flags)
+    return folder
+
+
+def _build(module: Module, source: Path, folder: Path, flags: str) -> None:
+    go = _go()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as made:
+        packages = sorted(module.commands.values())
+        for_output = f"{made}/" if len(packages) > 1 else f"{made}/{next(iter(module.commands))}"
+        try:
+            run(
+                *(go, "build", "-trimpath", "-ldflags", flags, "-o", for_output, *packages),
+                cwd=source,
+                env={"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "auto"},
+            )
+        except CommandFailed as failure:
+            raise Trouble(
+                f"Go could not build {module.folder} (modules come from GOPROXY): {failure}"
+            ) from None
+        folder.mkdir(exist_ok=True)
+        for path in Path(made).iterdir():
+            path.replace(folder / path.name)
+
+
+def _link_flags(module: Module) -> str:
+    """Without symbols; Kubernetes learns its version here, kubeadm refuses to work without."""
+    if not module.version_package:
+        return "-s -w"
+    major, minor = KUBERNETES.removeprefix("v").split(".")[:2]
+    stamps = {
+        "gitVersion": KUBERNETES,
+        "gitMajor": major,
+        "gitMinor": minor,
+        "gitTreeState": "clean",
+    }
+    return " ".join(
+        ["-s -w", *(f"-X {module.version_package}.{key}={value}" for key, value in stamps.items())]
+    )
+
+
+def _go() -> str:
+    go = shutil.which("go")
+    if not go:
+        raise Trouble("missing: Go 1.25 or newer on PATH (kind, kubectl and helm are built by it)")
+    # Outside any module, so that no go.mod makes it fetch another toolchain just to be asked.
+    said = run(go, "env", "GOVERSION", cwd=Path(os.sep), env={"GOTOOLCHAIN": "local"})
+    found = re.match(r"go(\d+)\.(\d+)", said)
+    # Since 1.21, Go fetches the toolchain that go.mod asks for by itself.
+    if not found or (int(found[1]), int(found[2])) < (1, 21):
+        raise Trouble(f"missing: Go 1.25 or newer ({go} is {said.strip()})")
+    return go
