@@ -32,12 +32,13 @@ def _prepared(text: str) -> str:
         for char in text
         if stringprep.in_table_c12(char) or not stringprep.in_table_b1(char)
     )
-    # RFC 4013 2.2. With today's Unicode tables, not those of 3.2, as PostgreSQL does.
-    normal = unicodedata.normalize("NFKC", mapped)
-    if not normal or any(_prohibited(char) for char in normal):
+    # RFC 4013 2.3 and 2.4 speak of the normalised text; PostgreSQL looks at the text before
+    # (seen on 15: of U+2151 it hashes the raw bytes, and U+FB2D it normalises).
+    if not mapped or any(_prohibited(char) for char in mapped):
         raise _Prohibited
-    _check_bidi(normal)
-    return normal
+    _check_bidi(mapped)
+    # RFC 4013 2.2. With today's Unicode tables, not those of 3.2, as PostgreSQL does.
+    return unicodedata.normalize("NFKC", mapped)
 
 
 def _prohibited(char: str) -> bool:

@@ -19,6 +19,7 @@ from sluice_proxy.wire.saslprep import saslprep
         ("a\u00a0b", b"a b"),  # non-ASCII space
         ("a\u200bb\u00e9", "a b\u00e9".encode()),  # both a space and nothing: a space
         ("\u0627\u0628", "\u0627\u0628".encode()),  # right to left throughout
+        ("\ufb2d", "\u05e9\u05bc\u05c2".encode()),  # so before it is normalised
     ],
 )
 def test_prepares(password: str, prepared: bytes) -> None:
@@ -34,6 +35,7 @@ def test_prepares(password: str, prepared: bytes) -> None:
         "\u0627a\u0628",  # and hold nothing from left to right
         "\u00ad",  # maps to nothing at all
         "\u00aa\U0001f600",  # unassigned in Unicode 3.2
+        "\u2151",  # unassigned then, though what it normalises to was not
         "\u00aa\ue000",  # private use
         "\u00aa\ufffd",
     ],
