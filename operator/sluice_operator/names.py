@@ -86,3 +86,7 @@ def dns_names(proxy: str, namespace: str) -> tuple[str, ...]:
 
 def endpoint(proxy: str, namespace: str) -> str:
     return f"{proxy}.{namespace}.svc"
+
+
+OPERATOR_LABELS = {LABEL_NAME: "sluice-operator", LABEL_PART_OF: "sluice"}
+"""What the chart puts on the operator's pods; the proxies let them read `/state`."""

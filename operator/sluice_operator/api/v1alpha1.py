@@ -158,8 +158,20 @@ class ConnectionPool(APIModel):
     )
 
 
+VALUES_MISMATCH = "In and NotIn need values, Exists and DoesNotExist have none"
+
+
 class LabelSelectorRequirement(APIModel):
     """One expression of a label selector."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+                VALUES_MISMATCH,
+            )
+        )
+    )
 
     key: LabelKey = Field(description="The label's key.")
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(
@@ -171,6 +183,12 @@ class LabelSelectorRequirement(APIModel):
         description="Values of In and NotIn; empty otherwise.",
         json_schema_extra=ATOMIC,
     )
+
+    @model_validator(mode="after")
+    def _values_where_needed(self) -> Self:
+        if (self.operator in ("In", "NotIn")) != bool(self.values):
+            raise refuse(VALUES_MISMATCH)
+        return self
 
 
 class LabelSelector(APIModel):

@@ -1,0 +1,50 @@
+"""Everything that the children of one DatabaseProxy are made of."""
+
+from dataclasses import dataclass
+
+from sluice_operator.api.v1alpha1 import Spec
+from sluice_operator.desired.certificates import Issued
+from sluice_operator.desired.manifest import Owner
+from sluice_proxy.config import ProxyConfig
+
+Port = int | str
+"""A number, or the name of a port of the pods."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToPods:
+    """Egress to the pods behind a Service."""
+
+    namespace: str
+    selector: tuple[tuple[str, str], ...]
+    port: Port
+
+
+@dataclass(frozen=True, slots=True)
+class ToRanges:
+    """Egress to ranges of addresses; none means any address."""
+
+    cidrs: tuple[str, ...]
+    port: Port
+
+
+Egress = ToPods | ToRanges
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The resolved wishes: nothing here needs another look at the cluster.
+
+    `issued` is None where the user brings the certificate; `ca` is the PEM that clients
+    verify it with, empty if unknown. `image` runs the proxy, `operator_namespace` is
+    whence `/state` is read.
+    """
+
+    owner: Owner
+    spec: Spec
+    config: ProxyConfig
+    issued: Issued | None
+    ca: str
+    egress: tuple[Egress, ...]
+    image: str
+    operator_namespace: str

@@ -1,0 +1,66 @@
+"""Who may reach the proxy's pods, and what they may reach: nothing else, both ways."""
+
+from typing import Any
+
+from sluice_operator import names
+from sluice_operator.api.v1alpha1 import NetworkPolicyPeer
+from sluice_operator.desired.inputs import Egress, Inputs, Port, ToPods
+from sluice_operator.desired.manifest import Manifest, manifest
+from sluice_proxy.config import ADMIN_PORT, CLIENT_PORT
+
+NAMESPACE_NAME = "kubernetes.io/metadata.name"
+"""The label that Kubernetes itself puts on every namespace."""
+
+
+def network_policy(inputs: Inputs) -> Manifest:
+    owner = inputs.owner
+    return {
+        **manifest("networking.k8s.io/v1", "NetworkPolicy", names.workload(owner.name), owner),
+        "spec": {
+            "podSelector": {"matchLabels": names.selector(owner.name)},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [_clients(inputs), _operator(inputs.operator_namespace)],
+            "egress": [*(_egress(egress) for egress in inputs.egress), _dns()],
+        },
+    }
+
+
+def _clients(inputs: Inputs) -> dict[str, Any]:
+    allowed = inputs.spec.network.allowed_clients
+    peers = [_peer(peer) for peer in allowed] or [{"podSelector": {}}]
+    return {"from": peers, "ports": [_tcp(CLIENT_PORT)]}
+
+
+def _peer(peer: NetworkPolicyPeer) -> dict[str, Any]:
+    return peer.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True)
+
+
+def _operator(namespace: str) -> dict[str, Any]:
+    """The operator reads `/state`."""
+    peer = {
+        "namespaceSelector": {"matchLabels": {NAMESPACE_NAME: namespace}},
+        "podSelector": {"matchLabels": dict(names.OPERATOR_LABELS)},
+    }
+    return {"from": [peer], "ports": [_tcp(ADMIN_PORT)]}
+
+
+def _egress(egress: Egress) -> dict[str, Any]:
+    ports = [_tcp(egress.port)]
+    if isinstance(egress, ToPods):
+        peer = {
+            "namespaceSelector": {"matchLabels": {NAMESPACE_NAME: egress.namespace}},
+            "podSelector": {"matchLabels": dict(egress.selector)},
+        }
+        return {"to": [peer], "ports": ports}
+    if not egress.cidrs:
+        return {"ports": ports}
+    return {"to": [{"ipBlock": {"cidr": cidr}} for cidr in egress.cidrs], "ports": ports}
+
+
+def _dns() -> dict[str, Any]:
+    """To anywhere: where a cluster's DNS listens (pods, nodes, link-local) is its own affair."""
+    return {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
+
+
+def _tcp(port: Port) -> dict[str, Any]:
+    return {"protocol": "TCP", "port": port}
