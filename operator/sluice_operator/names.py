@@ -57,7 +57,7 @@ def ca_key_secret(proxy: str) -> str:
 
 def ca_secret(proxy: str) -> str:
     """`ca.crt` alone, for clients to mount and verify the proxy with."""
-    return f"{proxy}-ca"
+    return f"{proxy}-proxy-ca"
 
 
 def selector(proxy: str) -> dict[str, str]:

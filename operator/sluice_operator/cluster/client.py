@@ -1,0 +1,166 @@
+"""A small adapter over the official client: plain manifests in, plain manifests out."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+
+from sluice_operator import names
+from sluice_operator.cluster.errors import ApiError, Gone, Unavailable, api_error
+
+Manifest = dict[str, Any]
+
+REQUEST_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Where objects of a kind are found: API version and plural."""
+
+    api_version: str
+    plural: str
+
+    def path(self, namespace: str, name: str = "", part: str = "") -> str:
+        root = "api" if "/" not in self.api_version else "apis"
+        parts = [root, self.api_version, "namespaces", namespace, self.plural, name, part]
+        return "/" + "/".join(quote(item, safe="/") for item in parts if item)
+
+
+KINDS = {
+    names.KIND: Kind(names.API_VERSION, names.PLURAL),
+    "Deployment": Kind("apps/v1", "deployments"),
+    "NetworkPolicy": Kind("networking.k8s.io/v1", "networkpolicies"),
+    "Pod": Kind("v1", "pods"),
+    "Secret": Kind("v1", "secrets"),
+    "Service": Kind("v1", "services"),
+    "ServiceAccount": Kind("v1", "serviceaccounts"),
+}
+
+
+async def connect() -> "Client":
+    """A client by KUBECONFIG if it is set, by the pod's ServiceAccount otherwise."""
+    configuration = Configuration()
+    if os.environ.get("KUBECONFIG"):
+        await config.load_kube_config(client_configuration=configuration)
+    else:
+        config.load_incluster_config(client_configuration=configuration)
+    return Client(ApiClient(configuration))
+
+
+class Client:
+    """Reads and writes objects; raises ApiError and its kinds, nothing of the library's."""
+
+    def __init__(self, api: ApiClient):
+        self._api = api
+
+    async def close(self) -> None:
+        await self._api.close()
+
+    async def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
+        """The object, or None if there is none."""
+        try:
+            return await self._request("GET", KINDS[kind].path(namespace, name))
+        except Gone:
+            return None
+
+    async def list(self, kind: str, namespace: str, labels: Mapping[str, str]) -> list[Manifest]:
+        """The objects that carry all of `labels`, with kind and apiVersion filled in."""
+        selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+        where = KINDS[kind]
+        found = await self._request("GET", where.path(namespace), {"labelSelector": selector})
+        return [{**item, "kind": kind, "apiVersion": where.api_version} for item in found["items"]]
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Server-side apply: `manifest` holds exactly the fields that are ours."""
+        return await self._apply(manifest, "")
+
+    async def apply_status(self, manifest: Manifest) -> Manifest:
+        return await self._apply(manifest, "status")
+
+    async def delete(self, manifest: Manifest) -> None:
+        """Deletes this very object: not one that took its name meanwhile."""
+        path = self._path(manifest)
+        options = {"preconditions": {"uid": manifest["metadata"]["uid"]}}
+        try:
+            await self._request("DELETE", path, body=options, content_type="application/json")
+        except Gone:
+            return
+
+    async def annotate(
+        self, kind: str, namespace: str, name: str, annotations: Mapping[str, str]
+    ) -> None:
+        path = KINDS[kind].path(namespace, name)
+        body = {"metadata": {"annotations": dict(annotations)}}
+        content_type = "application/merge-patch+json"
+        await self._request("PATCH", path, body=body, content_type=content_type)
+
+    async def is_served(self, kind: str) -> bool:
+        """Whether the API server knows the kind at all."""
+        where = KINDS[kind]
+        try:
+            found = await self._request("GET", f"/apis/{where.api_version}")
+        except Gone:
+            return False
+        return any(item["name"] == where.plural for item in found["resources"])
+
+    async def _apply(self, manifest: Manifest, part: str) -> Manifest:
+        return await self._request(
+            "PATCH",
+            self._path(manifest, part),
+            # Controllers force: two owners of one field of ours would fight for ever.
+            {"fieldManager": names.FIELD_MANAGER, "force": "true"},
+            manifest,
+            "application/apply-patch+yaml",
+        )
+
+    def _path(self, manifest: Manifest, part: str = "") -> str:
+        metadata = manifest["metadata"]
+        return KINDS[manifest["kind"]].path(metadata["namespace"], metadata["name"], part)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Manifest | None = None,
+        content_type: str = "",
+    ) -> Manifest:
+        headers = {"Accept": "application/json"}
+        if content_type:
+            headers["Content-Type"] = content_type
+        call = await self._api.param_serialize(
+            method,
+            f"{path}?{urlencode(query)}" if query else path,
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            answer = await self._api.call_api(*call, _request_timeout=REQUEST_SECONDS)
+            content = await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(0, "NoAnswer", str(error) or type(error).__name__) from error
+        return _answer(answer.status, content)
+
+
+def _answer(status: int, content: bytes) -> Manifest:
+    try:
+        document = json.loads(content)
+    except ValueError:
+        document = {}
+    if not isinstance(document, dict):
+        document = {}
+    if 200 <= status < 300:
+        return document
+    raise _error(status, document)
+
+
+def _error(status: int, document: Manifest) -> ApiError:
+    return api_error(status, document.get("reason", ""), document.get("message", "no reason given"))

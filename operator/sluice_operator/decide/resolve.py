@@ -1,0 +1,168 @@
+"""From the spec and what it refers to, to the inputs of the children, or what is missing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sluice_operator import names
+from sluice_operator.api import conditions
+from sluice_operator.api.v1alpha1 import DatabaseProxy
+from sluice_operator.decide.egress import egress
+from sluice_operator.decide.observed import Observed, secret_data
+from sluice_operator.desired.certificates import Issued, Pair, issued
+from sluice_operator.desired.config_secret import proxy_config
+from sluice_operator.desired.credentials import Problem, given_ca
+from sluice_operator.desired.inputs import Inputs
+from sluice_operator.desired.manifest import Owner
+from sluice_proxy.config import CONFIG_KEY, ProxyConfig
+from sluice_proxy.config import parse as parse_config
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What the operator knows of itself: which image it gives, and where it lives."""
+
+    proxy_image: str
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why the spec cannot be served: the condition that says so, and the field."""
+
+    condition: str
+    reason: str
+    path: str
+    sentence: str
+
+    @property
+    def message(self) -> str:
+        return f"{self.path}: {self.sentence}" if self.path else self.sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Inputs, or what is missing, or both: then the inputs hold the last good document."""
+
+    inputs: Inputs | None
+    missing: Missing | None = None
+
+
+def owner_of(proxy: DatabaseProxy) -> Owner:
+    return Owner(proxy.metadata.name, proxy.metadata.namespace, proxy.metadata.uid)
+
+
+def resolve(
+    proxy: DatabaseProxy, observed: Observed, installation: Installation, now: float
+) -> Resolution:
+    """The inputs of the children of `proxy`; `now` is seconds since the epoch."""
+    owner = owner_of(proxy)
+    previous = _previous(observed, owner)
+    certificates = _certificates(proxy, observed, owner, now)
+    missing = None
+    try:
+        config = _config(proxy, observed, previous, certificates, now)
+    except Problem as problem:
+        missing = Missing(
+            conditions.CREDENTIALS_READY, problem.reason, problem.path, problem.sentence
+        )
+    except ValueError as error:
+        missing = Missing(conditions.ACCEPTED, "Invalid", "spec", str(error))
+    if missing is not None:
+        if previous is None:
+            return Resolution(None, missing)
+        config = _last_good(previous, certificates, observed, owner)
+    inputs = Inputs(
+        owner=owner,
+        spec=proxy.spec,
+        config=replace(config, fleet_size=_fleet_size(proxy, observed)),
+        issued=certificates,
+        ca=_ca(proxy, observed, certificates),
+        egress=egress(proxy.spec, owner.namespace, observed.services),
+        image=installation.proxy_image,
+        operator_namespace=installation.namespace,
+    )
+    return Resolution(inputs, missing)
+
+
+def _config(
+    proxy: DatabaseProxy,
+    observed: Observed,
+    previous: ProxyConfig | None,
+    certificates: Issued | None,
+    now: float,
+) -> ProxyConfig:
+    return proxy_config(
+        proxy.spec,
+        proxy.metadata.name,
+        proxy.metadata.namespace,
+        observed.secrets,
+        previous,
+        now,
+        None if certificates is None else certificates.shown(),
+    )
+
+
+def _fleet_size(proxy: DatabaseProxy, observed: Observed) -> int:
+    """How many pods share the budget: those wanted and one surging, or all that live."""
+    return max(proxy.spec.replicas + 1, len(observed.pods))
+
+
+def _previous(observed: Observed, owner: Owner) -> ProxyConfig | None:
+    """The document that is served now, if one is and this version can read it."""
+    data = _own_secret(observed, names.config_secret(owner.name), owner)
+    try:
+        return parse_config(data[CONFIG_KEY].decode())
+    except (KeyError, ValueError):
+        return None
+
+
+def _certificates(
+    proxy: DatabaseProxy, observed: Observed, owner: Owner, now: float
+) -> Issued | None:
+    if proxy.spec.tls.secret_ref is not None:
+        return None
+    hosts = names.dns_names(owner.name, owner.namespace)
+    subject = f"{owner.namespace}/{owner.name}"
+    ca = _pair(_own_secret(observed, names.ca_key_secret(owner.name), owner))
+    leaf = _pair(_own_secret(observed, names.tls_secret(owner.name), owner))
+    return issued(subject, hosts, now, ca, leaf)
+
+
+def _last_good(
+    previous: ProxyConfig, certificates: Issued | None, observed: Observed, owner: Owner
+) -> ProxyConfig:
+    """`previous`; but a certificate of ours is renewed even so."""
+    kept = _pair(_own_secret(observed, names.tls_secret(owner.name), owner))
+    ours = kept is not None and previous.certificate is not None
+    if certificates is None or not ours or kept is None:
+        return previous
+    if previous.certificate is None or previous.certificate.chain != kept.certificate:
+        return previous
+    return replace(previous, certificate=certificates.shown())
+
+
+def _ca(proxy: DatabaseProxy, observed: Observed, certificates: Issued | None) -> str:
+    if certificates is not None:
+        return certificates.ca.certificate
+    return given_ca(proxy.spec, observed.secrets)
+
+
+def _own_secret(observed: Observed, name: str, owner: Owner) -> Mapping[str, bytes]:
+    """Data of a child; empty if there is none, or if it is somebody else's."""
+    secret = observed.children.get(("Secret", name))
+    return secret_data(secret) if secret is not None and is_owned(secret, owner) else {}
+
+
+def is_owned(manifest: Mapping[str, Any], owner: Owner) -> bool:
+    references = manifest["metadata"].get("ownerReferences") or ()
+    return any(item.get("controller") and item["uid"] == owner.uid for item in references)
+
+
+def _pair(data: Mapping[str, bytes]) -> Pair | None:
+    if names.TLS_CRT not in data or names.TLS_KEY not in data:
+        return None
+    try:
+        return Pair(data[names.TLS_CRT].decode(), data[names.TLS_KEY].decode())
+    except UnicodeDecodeError:
+        return None

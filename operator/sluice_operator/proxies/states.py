@@ -1,0 +1,44 @@
+"""Asks pods how they are, all at once, and takes silence for an answer."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+import aiohttp
+
+from sluice_operator.decide.observed import Pod
+from sluice_operator.decide.state import ProxyState, parse_state
+from sluice_proxy.config import ADMIN_PORT
+
+ANSWER_SECONDS = 2.0
+
+
+class States:
+    """Reads the states of pods; one session for all of them."""
+
+    def __init__(self, port: int = ADMIN_PORT):
+        self._port = port
+        # Pods come and go: a kept connection would hold on to one that is gone.
+        connector = aiohttp.TCPConnector(force_close=True, limit=64)
+        timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def of(self, pods: Iterable[Pod]) -> Mapping[str, ProxyState]:
+        """What the pods that answered said, by name. Never raises for a pod."""
+        asked = [pod for pod in pods if pod.ip]
+        answers = await asyncio.gather(*(self._ask(pod.ip) for pod in asked))
+        return {
+            pod.name: answer
+            for pod, answer in zip(asked, answers, strict=True)
+            if answer is not None
+        }
+
+    async def _ask(self, ip: str) -> ProxyState | None:
+        host = f"[{ip}]" if ":" in ip else ip
+        try:
+            async with self._session.get(f"http://{host}:{self._port}/state") as answer:
+                return parse_state(await answer.json(content_type=None))
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return None
