@@ -42,7 +42,7 @@ class Image:
         return f"{self.folder}/Dockerfile"
 
 
-_DISTRIBUTION = ("pyproject.toml", "README.md", "LICENSE", "tests/requirements.lock")
+_DISTRIBUTION = ("pyproject.toml", "README.md", "LICENSE")
 IMAGES = (
     Image("proxy", "proxy", (*_DISTRIBUTION, "proxy"), _PUBLIC_BASE, limit_megabytes=60),
     Image("operator", "operator", (*_DISTRIBUTION, "operator", "proxy"), _PUBLIC_BASE),
