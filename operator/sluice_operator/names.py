@@ -60,6 +60,23 @@ def ca_secret(proxy: str) -> str:
     return f"{proxy}-proxy-ca"
 
 
+def children(proxy: str) -> tuple[tuple[str, str], ...]:
+    """Kind and name of everything that may be made for a proxy."""
+    return (
+        ("Secret", ca_key_secret(proxy)),
+        ("Secret", tls_secret(proxy)),
+        ("Secret", ca_secret(proxy)),
+        ("Secret", config_secret(proxy)),
+        ("ServiceAccount", workload(proxy)),
+        ("NetworkPolicy", workload(proxy)),
+        ("Service", service(proxy)),
+        ("Deployment", workload(proxy)),
+    )
+
+
+CHILD_KINDS = ("Secret", "ServiceAccount", "NetworkPolicy", "Service", "Deployment")
+
+
 def selector(proxy: str) -> dict[str, str]:
     """The labels that pick a proxy's pods: few and fixed, for selectors cannot change."""
     return {LABEL_NAME: "sluice-proxy", LABEL_INSTANCE: proxy}

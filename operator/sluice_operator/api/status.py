@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from sluice_operator.api.v1alpha1 import APIModel
+from sluice_operator.api.model import APIModel
 
 Phase = Literal["Pending", "Running", "Degraded"]
 Health = Literal["Registering", "Available", "Unavailable"]

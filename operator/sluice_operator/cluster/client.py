@@ -48,9 +48,13 @@ async def connect() -> "Client":
     """A client by KUBECONFIG if it is set, by the pod's ServiceAccount otherwise."""
     configuration = Configuration()
     if os.environ.get("KUBECONFIG"):
-        await config.load_kube_config(client_configuration=configuration)
+        await config.load_kube_config(  # type: ignore[no-untyped-call]
+            client_configuration=configuration
+        )
     else:
-        config.load_incluster_config(client_configuration=configuration)
+        config.load_incluster_config(  # type: ignore[no-untyped-call]
+            client_configuration=configuration
+        )
     return Client(ApiClient(configuration))
 
 
@@ -61,7 +65,7 @@ class Client:
         self._api = api
 
     async def close(self) -> None:
-        await self._api.close()
+        await self._api.close()  # type: ignore[no-untyped-call]
 
     async def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
         """The object, or None if there is none."""
@@ -144,7 +148,7 @@ class Client:
         )
         try:
             answer = await self._api.call_api(*call, _request_timeout=REQUEST_SECONDS)
-            content = await answer.read()
+            content = await answer.read()  # type: ignore[no-untyped-call]
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(0, "NoAnswer", str(error) or type(error).__name__) from error
         return _answer(answer.status, content)

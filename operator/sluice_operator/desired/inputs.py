@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sluice_operator.api.v1alpha1 import Spec
 from sluice_operator.desired.certificates import Issued
 from sluice_operator.desired.manifest import Owner
-from sluice_proxy.config import ProxyConfig
+from sluice_proxy.config import ProxyConfig, digest, dump
 
 Port = int | str
 """A number, or the name of a port of the pods."""
@@ -48,3 +48,8 @@ class Inputs:
     egress: tuple[Egress, ...]
     image: str
     operator_namespace: str
+
+    @property
+    def config_hash(self) -> str:
+        """The name of the document's content, as the pods tell it in `/state`."""
+        return digest(dump(self.config))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sluice_operator import names
-from sluice_operator.api.v1alpha1 import NetworkPolicyPeer
+from sluice_operator.api.network import NetworkPolicyPeer
 from sluice_operator.desired.inputs import Egress, Inputs, Port, ToPods
 from sluice_operator.desired.manifest import Manifest, manifest
 from sluice_proxy.config import ADMIN_PORT, CLIENT_PORT
