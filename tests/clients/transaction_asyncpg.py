@@ -15,8 +15,8 @@ async def main() -> None:
     trust = ssl.create_default_context(cafile=os.environ["PGSSLROOTCERT"])
     connection = await asyncpg.connect(ssl=trust)
     async with connection.transaction():
-        await connection.execute(f"INSERT INTO {TABLE} (tag, value) VALUES ('asyncpg', $1)", value)  # noqa: S608
-        select = f"SELECT value FROM {TABLE} WHERE tag = 'asyncpg' AND value = $1"  # noqa: S608
+        await connection.execute(f"INSERT INTO {TABLE} (tag, value) VALUES ('asyncpg', $1)", value)
+        select = f"SELECT value FROM {TABLE} WHERE tag = 'asyncpg' AND value = $1"
         read = [row["value"] for row in await connection.fetch(select, value)]
     await connection.close()
     if read != [value]:

@@ -70,11 +70,13 @@ def _bootstrap(suite: str, packages: tuple[str, ...], tar: Path) -> None:
 
 
 def _suite() -> str:
-    release = dict(
-        line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
-    )
+    lines = Path("/etc/os-release").read_text().splitlines()
+    release = dict(line.split("=", 1) for line in lines if "=" in line)
     if release.get("ID") != "debian" or not release.get("VERSION_CODENAME"):
-        raise Trouble("images can be built without a registry on Debian only")
+        raise Trouble(
+            "missing: a registry of images that answers (without one, images are made of Debian's "
+            "packages, on Debian)"
+        )
     return release["VERSION_CODENAME"]
 
 
@@ -96,5 +98,3 @@ def _apt_options() -> list[str]:
     wanted = ("Acquire::http", "Acquire::https", "Acquire::Check-")
     lines = (line.strip() for line in said.splitlines())
     return [line for line in lines if line.startswith(wanted) and not line.endswith('"";')]
-
-

@@ -74,7 +74,7 @@ def differences(before: Before) -> list[str]:
 
 def without_docker(rules: str, forward_policy: str) -> str:
     """The output of iptables-save without what Docker wrote, FORWARD with its old policy."""
-    kept = []
+    kept: list[str] = []
     for line in rules.splitlines():
         if line.startswith(":FORWARD ") and "*filter" in _table_of(kept):
             kept.append(re.sub(r"(:FORWARD )\w+", rf"\g<1>{forward_policy}", line))

@@ -12,7 +12,21 @@ from kube.progress import Trouble, stage
 from kube.shell import CommandFailed, run
 
 KUBERNETES = "v1.34.4"
+_HELM = "v3.19.5"
 _K8S = "k8s.io/kubernetes/cmd/"
+_MAJOR, _MINOR = KUBERNETES.removeprefix("v").split(".")[:2]
+# kubeadm refuses to work without a version; helm takes a very old cluster for granted.
+_VERSIONS = {
+    "k8s.io/component-base/version.gitVersion": KUBERNETES,
+    "k8s.io/component-base/version.gitMajor": _MAJOR,
+    "k8s.io/component-base/version.gitMinor": _MINOR,
+    "k8s.io/component-base/version.gitTreeState": "clean",
+    "helm.sh/helm/v3/internal/version.version": _HELM,
+    "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor": _MAJOR,
+    "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor": _MINOR,
+    "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor": _MAJOR,
+    "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor": _MINOR,
+}
 
 
 @dataclass(frozen=True)
@@ -21,7 +35,6 @@ class Module:
 
     folder: str
     commands: dict[str, str]
-    version_package: str = ""
 
 
 MODULES = (
@@ -49,7 +62,6 @@ MODULES = (
             },
             "helm": "helm.sh/helm/v3/cmd/helm",
         },
-        version_package="k8s.io/component-base/version",
     ),
     Module("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
     Module("coredns", {"coredns": "."}),
@@ -99,19 +111,9 @@ def _build(module: Module, source: Path, folder: Path, flags: str) -> None:
 
 
 def _link_flags(module: Module) -> str:
-    """Without symbols; Kubernetes learns its version here, kubeadm refuses to work without."""
-    if not module.version_package:
-        return "-s -w"
-    major, minor = KUBERNETES.removeprefix("v").split(".")[:2]
-    stamps = {
-        "gitVersion": KUBERNETES,
-        "gitMajor": major,
-        "gitMinor": minor,
-        "gitTreeState": "clean",
-    }
-    return " ".join(
-        ["-s -w", *(f"-X {module.version_package}.{key}={value}" for key, value in stamps.items())]
-    )
+    """Without symbols, and with the versions that programs learn only when they are linked."""
+    stamps = _VERSIONS if module.folder == "kubernetes" else {}
+    return " ".join(["-s -w", *(f"-X {name}={value}" for name, value in stamps.items())])
 
 
 def _go() -> str:

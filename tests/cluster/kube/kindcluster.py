@@ -8,7 +8,7 @@ from kube import engine as engines
 from kube import gotools, nodeimage, places
 from kube.engine import Engine
 from kube.progress import Trouble, stage
-from kube.shell import CommandFailed, run, succeeds
+from kube.shell import CommandFailed, run
 
 MARKER = "sluice-made-this"
 _NODE = f"{places.CLUSTER}-control-plane"

@@ -12,8 +12,7 @@ from kube.shell import succeeds
 
 # From the release notes of kind v0.33.0; the digest is what pins it.
 PUBLIC = (
-    "kindest/node:v1.34.11"
-    "@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d"
+    "kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d"
 )
 REGISTRY = "kube.local"  # a name that nobody can pull from
 _COMPONENTS = {

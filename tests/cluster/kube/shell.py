@@ -31,6 +31,7 @@ def run(
     try:
         done = subprocess.run(
             words,
+            check=False,
             env={**os.environ, **(env or {})},
             cwd=cwd,
             timeout=timeout,
