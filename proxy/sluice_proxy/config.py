@@ -7,9 +7,11 @@ the operator may import. Pure: no clock, no file, no library beyond the standard
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, TypeVar, get_args
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, replace
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin
 
 from sluice_proxy.errors import ConfigError
 
@@ -18,8 +20,6 @@ CONFIG_KEY = "config.json"
 
 CLIENT_PORT = 5432
 ADMIN_PORT = 9127
-
-T = TypeVar("T")
 
 TLSMode = Literal["Disable", "Prefer", "Require", "VerifyCA", "VerifyFull"]
 
@@ -50,8 +50,8 @@ class User:
     """
 
     name: str
-    password: str
-    previous_password: str = ""
+    password: str = field(repr=False)
+    previous_password: str = field(default="", repr=False)
     previous_until: float = 0.0
     database: str = "postgres"
 
@@ -61,7 +61,7 @@ class Certificate:
     """What the proxy shows to clients: PEM chain (leaf first) and its private key."""
 
     chain: str
-    private_key: str
+    private_key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +107,21 @@ def digest(text: str) -> str:
 
 
 def parse(text: str) -> ProxyConfig:
-    """The config that `dump` wrote. Raises ConfigError with the path of the bad field."""
+    """The config that `dump` wrote. Raises ConfigError with the path of the bad field.
+
+    What it says of a value never quotes it: the value may be a password in a wrong place.
+    """
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError("", f"not JSON: {error}") from None
     if not isinstance(document, dict):
-        raise ConfigError("", "not a JSON object")
+        raise ConfigError("", "not an object")
     version = document.pop("schema_version", None)
-    if version != SCHEMA_VERSION:
-        raise ConfigError("schema_version", f"{version!r} is not {SCHEMA_VERSION}")
-    return validated(_proxy_config(document))
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        raise ConfigError("schema_version", f"not {SCHEMA_VERSION}")
+    config: ProxyConfig = _object(ProxyConfig, document, "")
+    return validated(config)
 
 
 def carry_previous(
@@ -150,25 +154,59 @@ def validated(config: ProxyConfig) -> ProxyConfig:
     """`config` itself, or ConfigError: what every writer and reader must hold to."""
     if not config.targets:
         raise ConfigError("targets", "empty")
-    if not config.users:
-        raise ConfigError("users", "empty")
-    names = [user.name for user in config.users]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError("users", f"{name!r} stands twice")
-    if config.target_tls.mode in ("VerifyCA", "VerifyFull") and not config.target_tls.ca:
-        raise ConfigError("target_tls.ca", f"needed by mode {config.target_tls.mode}")
-    if config.require_tls and config.certificate is None:
-        raise ConfigError("certificate", "needed by require_tls")
+    for index, target in enumerate(config.targets):
+        _text(f"targets[{index}].host", target.host)
+        _bounded(f"targets[{index}].port", target.port, 1, 65535)
+    _check_users(config.users)
+    _check_tls(config)
+    _bounded("idle_client_timeout_seconds", config.idle_client_timeout_seconds, 1, 28800)
     _bounded("fleet_size", config.fleet_size, 1, 1000)
-    _bounded("pool.max_connections_percent", config.pool.max_connections_percent, 1, 100)
-    _bounded(
-        "pool.connection_borrow_timeout_seconds",
-        config.pool.connection_borrow_timeout_seconds,
-        0,
-        300,
-    )
+    _bounded("drain_seconds", config.drain_seconds, 0, 3600)
+    pool = config.pool
+    _bounded("pool.max_connections_percent", pool.max_connections_percent, 1, 100)
+    wait = pool.connection_borrow_timeout_seconds
+    _bounded("pool.connection_borrow_timeout_seconds", wait, 0, 300)
     return config
+
+
+def _check_users(users: tuple[User, ...]) -> None:
+    if not users:
+        raise ConfigError("users", "empty")
+    names: set[str] = set()
+    for index, user in enumerate(users):
+        path = f"users[{index}]"
+        _text(f"{path}.name", user.name)
+        # An empty password would let anybody in; PostgreSQL takes none either.
+        _text(f"{path}.password", user.password)
+        _text(f"{path}.previous_password", user.previous_password or "-")
+        _text(f"{path}.database", user.database)
+        if user.name in names:
+            raise ConfigError(f"{path}.name", f"{user.name!r} stands twice")
+        names.add(user.name)
+
+
+def _check_tls(config: ProxyConfig) -> None:
+    mode = config.target_tls.mode
+    if mode in ("VerifyCA", "VerifyFull") and not config.target_tls.ca:
+        raise ConfigError("target_tls.ca", f"needed by mode {mode}")
+    if config.certificate is not None:
+        _text("certificate.chain", config.certificate.chain)
+        _text("certificate.private_key", config.certificate.private_key)
+    elif config.require_tls:
+        raise ConfigError("certificate", "needed by require_tls")
+
+
+def _text(path: str, value: str) -> None:
+    if not value:
+        raise ConfigError(path, "empty")
+    # The protocol's strings end with a zero byte.
+    if "\0" in value:
+        raise ConfigError(path, "holds a zero byte")
+    try:
+        # What was no UTF-8 may come so, and goes out as it was.
+        value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise ConfigError(path, "holds lone surrogates") from None
 
 
 def _bounded(path: str, value: int, low: int, high: int) -> None:
@@ -176,67 +214,64 @@ def _bounded(path: str, value: int, low: int, high: int) -> None:
         raise ConfigError(path, f"{value} is not between {low} and {high}")
 
 
-def _proxy_config(document: dict[str, Any]) -> ProxyConfig:
-    fields = dict(document)
-    fields["targets"] = tuple(
-        _build(Target, item, f"targets[{i}]") for i, item in enumerate(_list(fields, "targets"))
-    )
-    fields["users"] = tuple(
-        _build(User, item, f"users[{i}]") for i, item in enumerate(_list(fields, "users"))
-    )
-    fields["target_tls"] = _build(TargetTLS, fields.get("target_tls", {}), "target_tls")
-    fields["pool"] = _build(PoolSettings, fields.get("pool", {}), "pool")
-    if fields.get("certificate") is not None:
-        fields["certificate"] = _build(Certificate, fields["certificate"], "certificate")
-    return _build(ProxyConfig, fields, "")
+def _build(kind: Any, value: Any, path: str) -> Any:
+    """What JSON gave as the type that a field is annotated with."""
+    if is_dataclass(kind):
+        return _object(kind, value, path)
+    if get_origin(kind) is tuple:
+        items = _plain(list, value, path)
+        return tuple(_build(get_args(kind)[0], v, f"{path}[{i}]") for i, v in enumerate(items))
+    if get_origin(kind) is Literal:
+        return _one_of(get_args(kind), value, path)
+    if isinstance(kind, UnionType):
+        return None if value is None else _build(get_args(kind)[0], value, path)
+    return _number(value, path) if kind is float else _plain(kind, value, path)
 
 
-def _list(fields: dict[str, Any], name: str) -> list[Any]:
-    value = fields.get(name)
-    if not isinstance(value, list):
-        raise ConfigError(name, "not a list")
-    return value
+def _object(kind: Any, value: Any, path: str) -> Any:
+    given = _plain(dict, value, path)
+    prefix = f"{path}." if path else ""
+    known = {field.name: field for field in fields(kind)}
+    for name in given:
+        if name not in known:
+            raise ConfigError(f"{prefix}{name}", "unknown")
+    for name, declared in known.items():
+        if name not in given and _is_needed(declared):
+            raise ConfigError(f"{prefix}{name}", "missing")
+    return kind(**{n: _build(known[n].type, v, f"{prefix}{n}") for n, v in given.items()})
 
 
-_PLAIN: dict[str, type | tuple[type, ...]] = {
-    "name": str,
-    "host": str,
-    "port": int,
-    "ca": str,
-    "password": str,
-    "chain": str,
-    "private_key": str,
-    "previous_password": str,
-    "previous_until": (int, float),
-    "database": str,
-    "require_tls": bool,
-    "idle_client_timeout_seconds": int,
-    "max_connections_percent": int,
-    "connection_borrow_timeout_seconds": int,
-    "fleet_size": int,
-    "drain_seconds": int,
-    "debug_logging": bool,
+def _is_needed(declared: Field[Any]) -> bool:
+    return declared.default is MISSING and declared.default_factory is MISSING
+
+
+_KINDS = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    bool: "true or false",
+    int: "a whole number",
 }
 
 
-def _build(kind: type[T], fields: Any, path: str) -> T:
-    prefix = f"{path}." if path else ""
-    if not isinstance(fields, dict):
-        raise ConfigError(path, "not an object")
-    for name, value in fields.items():
-        _check_plain(f"{prefix}{name}", name, value)
+def _plain(kind: type, value: Any, path: str) -> Any:
+    # Python's bool is an int; JSON's is not a number.
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ConfigError(path, f"not {_KINDS[kind]}")
+    return value
+
+
+def _number(value: Any, path: str) -> float:
     try:
-        return kind(**fields)
-    except TypeError as error:
-        raise ConfigError(path, str(error).partition(" ")[2] or str(error)) from None
+        number = math.nan if isinstance(value, bool | str) else float(value)
+    except (TypeError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ConfigError(path, "not a number")
+    return number
 
 
-def _check_plain(path: str, name: str, value: Any) -> None:
-    if name == "mode" and value not in get_args(TLSMode):
-        raise ConfigError(path, f"{value!r} is not one of {', '.join(get_args(TLSMode))}")
-    expected = _PLAIN.get(name)
-    if expected is None:
-        return
-    wrong_bool = isinstance(value, bool) and expected is not bool
-    if wrong_bool or not isinstance(value, expected):
-        raise ConfigError(path, f"{value!r} has the wrong type")
+def _one_of(choices: tuple[str, ...], value: Any, path: str) -> str:
+    if value not in choices:
+        raise ConfigError(path, f"not one of {', '.join(choices)}")
+    return str(value)
