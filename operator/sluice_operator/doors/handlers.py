@@ -1,0 +1,78 @@
+"""kopf's events, turned into keys."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import kopf
+
+from sluice_operator import names
+from sluice_operator.decide.references import Key, ReferenceIndex, references
+from sluice_operator.queue import WorkQueue
+
+CHILDREN = (
+    ("apps", "v1", "deployments"),
+    ("networking.k8s.io", "v1", "networkpolicies"),
+    ("", "v1", "serviceaccounts"),
+    ("", "v1", "pods"),
+)
+REFERABLE = (("", "v1", "secrets"), ("", "v1", "services"))
+
+SOON = 0.05
+"""Seconds: events come in bursts, and one look serves them all."""
+
+
+class Doors:
+    """Who is to be looked at after an event."""
+
+    def __init__(self, queue: WorkQueue[Key], index: ReferenceIndex):
+        self._queue = queue
+        self._index = index
+
+    async def on_proxy(self, body: Mapping[str, Any], type: str | None, **_: Any) -> None:
+        key = (body["metadata"]["namespace"], body["metadata"]["name"])
+        self._index.put(key, () if type == "DELETED" else references(dict(body)))
+        self._queue.add(key, SOON)
+
+    async def on_child(self, body: Mapping[str, Any], **_: Any) -> None:
+        key = owner_key(body)
+        if key is not None:
+            self._queue.add(key, SOON)
+
+    async def on_referable(self, body: Mapping[str, Any], **_: Any) -> None:
+        metadata = body["metadata"]
+        reference = (body["kind"], metadata["namespace"], metadata["name"])
+        for key in self._index.holders(reference):
+            self._queue.add(key, SOON)
+        await self.on_child(body)
+
+
+def owner_key(body: Mapping[str, Any]) -> Key | None:
+    """The proxy that an object belongs to: by owner, or by label where a pod's is a ReplicaSet."""
+    metadata = body["metadata"]
+    for reference in metadata.get("ownerReferences") or ():
+        if reference["apiVersion"].startswith(names.GROUP) and reference["kind"] == names.KIND:
+            return metadata["namespace"], reference["name"]
+    labels = metadata.get("labels") or {}
+    if labels.get(names.LABEL_MANAGED_BY) == names.MANAGED_BY and names.LABEL_INSTANCE in labels:
+        return metadata["namespace"], labels[names.LABEL_INSTANCE]
+    return None
+
+
+def register(doors: Doors) -> kopf.OperatorRegistry:
+    """A registry of kopf with nothing but event handlers: no finalizer, no annotation."""
+    registry = kopf.OperatorRegistry()
+    kopf.on.login(registry=registry)(login)
+    proxies = (names.GROUP, names.VERSION, names.PLURAL)
+    kopf.on.event(*proxies, registry=registry)(doors.on_proxy)
+    for resource in CHILDREN:
+        kopf.on.event(*resource, registry=registry)(doors.on_child)
+    for resource in REFERABLE:
+        kopf.on.event(*resource, registry=registry)(doors.on_referable)
+    return registry
+
+
+def login(**arguments: Any) -> kopf.ConnectionInfo | None:
+    if os.environ.get("KUBECONFIG"):
+        return kopf.login_with_kubeconfig(**arguments)
+    return kopf.login_with_service_account(**arguments)

@@ -1,0 +1,31 @@
+"""Every setting of kopf that matters to us, said aloud."""
+
+import kopf
+
+from sluice_operator import names
+
+OURS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
+"""What the watches of children are narrowed to, at the server."""
+
+
+def operator_settings() -> kopf.OperatorSettings:
+    """kopf as a source of events: it writes nothing, and a silent watch is reopened."""
+    settings = kopf.OperatorSettings()
+    settings.peering.standalone = True
+    settings.posting.enabled = False
+    # Neither CRDs nor namespaces need to be listed: `__main__` waits for ours.
+    settings.scanning.disabled = True
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 310
+    settings.watching.connect_timeout = 30
+    settings.watching.inactivity_timeout = 70
+    settings.watching.chunk_size = 500
+    for kind in ("deployments", "networkpolicies", "serviceaccounts", "pods"):
+        settings.watching.label_selectors[kind] = OURS
+    # Releases of Helm are Secrets too, large ones, and none of our business.
+    settings.watching.field_selectors["secrets"] = "type!=helm.sh/release.v1"
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 10
+    settings.networking.enforce_retry_after = True
+    settings.queueing.worker_limit = 100
+    return settings
