@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,22 +19,15 @@ import pytest
 
 from sluice_proxy.config import Certificate, PoolSettings, ProxyConfig, Target, TargetTLS, User
 from sluice_testing import postgres
-from sluice_testing.certificates import Authority
+from sluice_testing.certificates import Authority, Trust
 from sluice_testing.door import Door
+from sluice_testing.fixtures import DoorOf, MakeConfig, StartProxy
 from sluice_testing.postgres import APP_DATABASE, APP_PASSWORD, APP_USER, Postgres
 from sluice_testing.proxy import PROXY, ProxyProcess
 
 NEWEST = 18
 DIRECT = os.environ.get("SLUICE_TEST_DIRECT") == "1"
 INSTALL = Path(__file__).parent / "postgres" / "install.py"
-
-
-@dataclass
-class Trust:
-    """The authority of the test run and its PEM file."""
-
-    authority: Authority
-    file: str
 
 
 @dataclass
@@ -97,11 +90,8 @@ def own_server(servers: Servers, request: pytest.FixtureRequest) -> Iterator[Pos
     server.destroy()
 
 
-StartProxy = Callable[..., ProxyProcess]
-
-
 @pytest.fixture
-def make_config(trust: Trust) -> Callable[..., ProxyConfig]:
+def make_config(trust: Trust) -> MakeConfig:
     """`make_config(server, budget=5, borrow=…, **fields of ProxyConfig)`.
 
     The servers of the tests have max_connections = 100, so a percent is a count.
@@ -145,20 +135,18 @@ def start_proxy(tmp_path: Path) -> Iterator[StartProxy]:
 
 
 @pytest.fixture
-def proxy(
-    server: Postgres, make_config: Callable[..., ProxyConfig], start_proxy: StartProxy
-) -> ProxyProcess:
+def proxy(server: Postgres, make_config: MakeConfig, start_proxy: StartProxy) -> ProxyProcess:
     """A proxy with 5 connections to `server`, which takes clients with and without TLS."""
     return start_proxy(make_config(server))
 
 
 @pytest.fixture
-def door_of(trust: Trust) -> Callable[[Postgres | ProxyProcess], Door]:
+def door_of(trust: Trust) -> DoorOf:
     """The door of a server or of a proxy."""
     return lambda behind: Door(behind.host, behind.port, trust.file)
 
 
 @pytest.fixture
-def door(server: Postgres, door_of: Callable[..., Door], request: pytest.FixtureRequest) -> Door:
+def door(server: Postgres, door_of: DoorOf, request: pytest.FixtureRequest) -> Door:
     """The door of the proxy in front of `server`."""
     return door_of(server if DIRECT else request.getfixturevalue("proxy"))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sluice_testing.door import Door
+from sluice_testing.fixtures import DoorOf
 from sluice_testing.postgres import Postgres
 from sluice_testing.raw import (
     COPY_DONE,
@@ -227,9 +228,6 @@ def neighbour(door: Door) -> Iterator[Callable[[], None]]:
             client.ask(parse("SELECT 'neighbour'") + bind() + execute() + SYNC)
 
         yield move_over
-
-
-DoorOf = Callable[[Postgres], Door]
 
 
 def differences(direct: Door, through: Door, tales: list[Story], **how: object) -> dict[str, str]:

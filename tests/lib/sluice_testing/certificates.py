@@ -99,3 +99,11 @@ def _private_pem(key: ec.EllipticCurvePrivateKey) -> str:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     ).decode()
+
+
+@dataclass(frozen=True)
+class Trust:
+    """The authority of the test run and its PEM file."""
+
+    authority: Authority
+    file: str

@@ -5,7 +5,6 @@ PostgreSQL itself, which shows that the story is right before the proxy is judge
 """
 
 import ssl
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -72,7 +71,7 @@ class Door:
 
     def raw(
         self, *, tls: bool = False, database: str | None = None, **parameters: str
-    ) -> AbstractContextManager[RawClient]:
+    ) -> RawClient:
         """A raw client, logged in; `parameters` go into its startup packet."""
         client = RawClient(self.host, self.port, timeout=PATIENCE)
         try:

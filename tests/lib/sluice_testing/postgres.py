@@ -188,7 +188,12 @@ class Postgres:
 
     def _run(self, command: list[Path | str]) -> None:
         done = subprocess.run(
-            command, cwd=self._folder, capture_output=True, text=True, **self._identity()
+            command,
+            check=False,
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            **self._identity(),
         )
         if done.returncode != 0:
             raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")

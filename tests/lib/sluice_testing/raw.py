@@ -11,7 +11,6 @@ import secrets
 import socket
 import ssl
 import struct
-from types import TracebackType
 from typing import NamedTuple, Self
 
 PROTOCOL_3_0 = 196608
@@ -73,17 +72,12 @@ class RawClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def start_tls(self, context: ssl.SSLContext, server_name: str = "localhost") -> None:
         self.send(SSL_REQUEST)
-        answer = self._socket.recv(1)
+        answer = self.read_byte()
         if answer != b"S":
             raise ConnectionError(f"the server answers {answer!r} to SSLRequest")
         self._socket = context.wrap_socket(self._socket, server_hostname=server_name)
@@ -118,10 +112,28 @@ class RawClient:
     def send(self, *parts: bytes) -> None:
         self._socket.sendall(b"".join(parts))
 
+    def send_some(self, data: bytes, seconds: float) -> int:
+        """How many bytes went out before nothing more did for a while."""
+        before = self._socket.gettimeout()
+        self._socket.settimeout(seconds)
+        sent = 0
+        try:
+            while sent < len(data):
+                sent += self._socket.send(data[sent : sent + 65536])
+        except TimeoutError:
+            pass
+        finally:
+            self._socket.settimeout(before)
+        return sent
+
     def read(self) -> Message:
         """The next message; ConnectionError at the end of the stream."""
         kind, size = struct.unpack("!ci", self._take(5))
         return Message(kind.decode("latin-1"), self._take(size - 4))
+
+    def read_byte(self) -> bytes:
+        """The answer to SSLRequest and GSSENCRequest, which is no message."""
+        return self._take(1)
 
     def read_until(self, kinds: str, count: int = 1) -> list[Message]:
         """Messages up to the `count`th whose type is in `kinds`, or a FATAL error."""
