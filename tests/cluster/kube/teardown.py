@@ -1,7 +1,7 @@
 """`down`: the cluster, then our engine; and the proof that nothing of them is left."""
 
 from kube import engine as engines
-from kube import firewall, kindcluster, places
+from kube import kindcluster, machine, places
 from kube.engine import Engine
 from kube.progress import Trouble, say
 
@@ -41,20 +41,20 @@ def _clean_foreign(engine: Engine) -> None:
         engine.docker("network", "rm", "kind")
 
 
-def _report(before: firewall.Before | None) -> None:
+def _report(before: machine.Before | None) -> None:
     left = leftovers(before)
     if left:
         raise Trouble("left behind:\n" + "\n".join(f"  {line}" for line in left))
     say("nothing is left but the caches in " + str(places.CACHE))
 
 
-def leftovers(before: firewall.Before | None) -> list[str]:
+def leftovers(before: machine.Before | None) -> list[str]:
     """What a cluster and an engine of ours would leave: empty is how it has to be."""
     found = [f"process {pid}" for pid in engines.processes()]
-    found += [f"mount {point}" for point in firewall.mounts_below(places.ENGINE)]
+    found += [f"mount {point}" for point in machine.mounts_below(places.ENGINE)]
     found += [str(path) for path in (places.ENGINE, places.STATE) if path.exists()]
     if before is not None:
-        found += firewall.differences(before)
+        found += machine.differences(before)
     return found
 
 

@@ -22,18 +22,21 @@ _SETTINGS = (
     "kernel/keys/root_maxbytes",
 )
 _FAMILIES = ("iptables", "ip6tables")
+# What dockerd and its containerd make outside the folders that they are given.
+_FOLDERS = ("/etc/docker", "/run/docker", "/run/containerd")
 _TABLES = re.compile(r"table (ip6?) (\w+)")
 _DOCKERS = re.compile(r"DOCKER|docker0|\bbr-[0-9a-f]{12}\b")
 
 
 class Before(TypedDict):
-    """The machine before our engine: kernel settings, firewall tables, interfaces, cgroups."""
+    """The machine before our engine: kernel settings, firewall, interfaces, cgroups, folders."""
 
     settings: dict[str, str]
     tables: list[str]
     policies: dict[str, str]
     links: list[str]
     cgroups: list[str]
+    folders: list[str]
 
 
 def snapshot() -> Before:
@@ -44,6 +47,7 @@ def snapshot() -> Before:
         "policies": {family: _forward_policy(family) for family in _FAMILIES},
         "links": links(),
         "cgroups": [str(path) for path in _cgroups()],
+        "folders": [name for name in _FOLDERS if Path(name).exists()],
     }
 
 
@@ -60,6 +64,8 @@ def restore(before: Before) -> None:
         if _setting(name) != text:
             Path("/proc/sys", name).write_text(text)
     _remove_cgroups()
+    for folder in set(_FOLDERS) - set(before["folders"]):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def differences(before: Before) -> list[str]:
