@@ -1,0 +1,53 @@
+"""`python -m sluice_proxy --config FILE`: the proxy as the image runs it."""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from sluice_proxy.app import Addresses, App, serve
+from sluice_proxy.config import ADMIN_PORT, CLIENT_PORT
+from sluice_proxy.errors import ConfigError
+from sluice_proxy.source import FileSource
+
+
+def split_address(text: str, default_port: int) -> tuple[str, int]:
+    """`HOST:PORT`, `:PORT`, `[::1]:PORT` or `PORT`; an empty host is every address."""
+    host, _, port = text.rpartition(":")
+    try:
+        return host.strip("[]"), int(port) if port else default_port
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT") from None
+
+
+def _client_address(text: str) -> tuple[str, int]:
+    return split_address(text, CLIENT_PORT)
+
+
+def _admin_address(text: str) -> tuple[str, int]:
+    return split_address(text, ADMIN_PORT)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0 after a clean drain, 1 when the proxy cannot begin."""
+    parser = argparse.ArgumentParser(prog="sluice-proxy", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--listen", type=_client_address, default=("", CLIENT_PORT))
+    parser.add_argument("--admin", type=_admin_address, default=("", ADMIN_PORT))
+    parser.add_argument("--log-format", choices=("json", "text"), default="json")
+    chosen = parser.parse_args(arguments)
+    addresses = Addresses(*chosen.listen, *chosen.admin)
+    try:
+        asyncio.run(_run(FileSource(chosen.config), addresses, chosen.log_format == "json"))
+    except (ConfigError, OSError) as error:
+        print(f"sluice-proxy: {chosen.config}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _run(source: FileSource, addresses: Addresses, json_logs: bool) -> None:
+    await serve(App(source, addresses, json_logs))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

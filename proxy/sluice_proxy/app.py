@@ -1,0 +1,299 @@
+"""The composition: one configuration becomes a running proxy, and a changed one a changed proxy."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import Final
+
+from sluice_proxy import config as contract
+from sluice_proxy import logs
+from sluice_proxy.admin.server import AdminServer
+from sluice_proxy.config import ProxyConfig
+from sluice_proxy.errors import ConfigError, ProxyError, ShuttingDown
+from sluice_proxy.metrics import Counters
+from sluice_proxy.report import Report
+from sluice_proxy.session.client_login import Door, Login
+from sluice_proxy.session.doorway import LOGIN_TIMEOUT, Doorway
+from sluice_proxy.session.hub import Hub
+from sluice_proxy.source import Source
+from sluice_proxy.targets.health import AVAILABLE, TargetHealth
+from sluice_proxy.targets.roles import Memory, Roles
+from sluice_proxy.transport.connector import Connector, Route
+from sluice_proxy.transport.contexts import client_context, server_context
+from sluice_proxy.transport.listener import Listener
+from sluice_proxy.transport.reactor import Reactor
+from sluice_proxy.transport.stream import Stream
+from sluice_proxy.transport.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+# Seconds between two looks at what only time decides.
+_TICK: Final = 0.1
+# Seconds between two looks at the configuration, and at idle clients.
+_SLOW_TICK: Final = 0.5
+# Seconds between two logins that look whether a target is well again; none while it is.
+_RECHECK: Final = 5.0
+# Seconds that a draining proxy still accepts: until then every node knows that it is leaving.
+_LAME_DUCK: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where to listen: for clients, and for the admin port. An empty host is every address."""
+
+    host: str = ""
+    port: int = contract.CLIENT_PORT
+    admin_host: str = ""
+    admin_port: int = contract.ADMIN_PORT
+
+
+class App:
+    """One proxy. `run` returns when it has drained."""
+
+    def __init__(self, source: Source, addresses: Addresses, json_logs: bool = True):
+        self._source = source
+        self._addresses = addresses
+        self._json_logs = json_logs
+        self._memory = Memory(os.urandom(32))
+        self._doorways: set[Doorway] = set()
+        self._stopping = asyncio.Event()
+        self.counters = Counters()
+        self.config: ProxyConfig
+        self.config_hash = ""
+        self.config_error = ""
+        self.draining = False
+        self.ready = False
+        self._certificate: ssl.SSLContext | None = None
+        self.hub: Hub
+        self.health: TargetHealth
+        self._connector: Connector
+        self._door: Door
+        self._loop: asyncio.AbstractEventLoop
+        self._reactor: Reactor
+        self._tasks: Tasks
+
+    async def run(self) -> None:
+        """Serves until `stop`. Raises ConfigError or OSError if it cannot even begin."""
+        self._loop = asyncio.get_running_loop()
+        self._reactor = Reactor(self._loop)
+        self._tasks = Tasks(self._loop)
+        text = self._source.read()
+        settings = contract.parse(text)
+        self._build(settings, text)
+        listener = self._listen()
+        admin = AdminServer(
+            self._addresses.admin_host, self._addresses.admin_port, self._loop, Report(self)
+        )
+        admin.start()
+        self._announce(listener, admin)
+        try:
+            await self._serve(listener)
+        finally:
+            listener.close()
+            admin.stop()
+            await self._tasks.cancel()
+            self._reactor.close()
+
+    def stop(self) -> None:
+        """Begins to drain; what SIGTERM asks for."""
+        self._stopping.set()
+
+    def _build(self, settings: ProxyConfig, text: str) -> None:
+        logs.configure(json=self._json_logs, debug=settings.debug_logging)
+        route = self._route(settings, 0)
+        self._certificate = _certificate(settings)
+        route.roles.prepare()
+        self.health = TargetHealth(settings.targets[0])
+        self._connector = Connector(self._reactor, self._tasks, route, self.health)
+        self.hub = Hub(self._connector, self._reactor.clock, self.counters)
+        self._connector.hub = self.hub
+        self._adopt(settings, text, route)
+
+    def _route(self, settings: ProxyConfig, generation: int) -> Route:
+        roles = Roles(settings.users, self._memory)
+        context = client_context(settings.target_tls)
+        return Route(settings.targets[0], settings.target_tls.mode, context, roles, generation)
+
+    def _adopt(self, settings: ProxyConfig, text: str, route: Route) -> None:
+        """Puts a configuration to use: nothing in here can fail."""
+        self.config = settings
+        self.config_hash = contract.digest(text)
+        self.config_error = ""
+        self._connector.route = route
+        self._door = Door(
+            offers_tls=self._certificate is not None,
+            requires_tls=settings.require_tls,
+            verifiers=route.roles.verifiers,
+            nonce=_nonce,
+        )
+        self.hub.idle_client_timeout = float(settings.idle_client_timeout_seconds)
+        self.hub.pools.borrow_timeout = float(settings.pool.connection_borrow_timeout_seconds)
+        self.hub.set_budget(settings.pool.max_connections_percent, settings.fleet_size)
+
+    # Clients
+
+    def _listen(self) -> Listener:
+        addresses = self._addresses
+        return Listener(self._loop, addresses.host, addresses.port, self._on_client)
+
+    def _on_client(self, sock: socket.socket, address: str) -> None:
+        self.counters.clients_accepted += 1
+        doorway = Doorway(
+            self._door, self._certificate, self._on_login, self.hub.cancel,
+            self.counters, self._reactor.now,
+        )  # fmt: skip
+        stream = Stream(self._reactor, sock, address, doorway)
+        doorway.peer = stream
+        self._doorways.add(doorway)
+        stream.start()
+
+    def _on_login(self, doorway: Doorway, login: Login, ahead: bytes) -> None:
+        stream = doorway.peer
+        client = self.hub.enter(stream, login)
+        stream.owner = client
+        client.begin()
+        if ahead:
+            client.on_bytes(ahead)
+
+    # Time
+
+    async def _serve(self, listener: Listener) -> None:
+        self._tasks.start("tick", self._tick())
+        self._tasks.start("slow tick", self._slow_tick())
+        self._tasks.start("check", self._keep_checking())
+        self.ready = True
+        await self._stopping.wait()
+        await self._drain(listener)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            self._reactor.tick()
+            self.hub.tick()
+
+    async def _slow_tick(self) -> None:
+        while True:
+            await asyncio.sleep(_SLOW_TICK)
+            self.hub.expire_idle_clients()
+            self._expire_logins()
+            if self._source.changed():
+                await self._reload()
+
+    def _expire_logins(self) -> None:
+        limit = self._reactor.now - LOGIN_TIMEOUT
+        self._doorways = {doorway for doorway in self._doorways if not doorway.done}
+        for doorway in list(self._doorways):
+            if doorway.began < limit:
+                doorway.end(ProxyError("canceling authentication due to timeout", sqlstate="08006"))
+
+    async def _keep_checking(self) -> None:
+        """Logs in once as each role, so that /state can tell; again only while it fails."""
+        while True:
+            if self.health.state != AVAILABLE:
+                for user in self.config.users:
+                    await self._connector.check(user.name, user.database)
+            await asyncio.sleep(_RECHECK)
+
+    # Configuration
+
+    async def _reload(self) -> None:
+        """Takes a changed configuration, all of it or nothing."""
+        try:
+            text = self._source.read()
+            settings = contract.parse(text)
+            if contract.digest(text) == self.config_hash:
+                self.config_error = ""
+                return
+            certificate = _certificate(settings)
+            moved = _moved(self.config, settings)
+            route = self._route(settings, self.hub.generation + moved)
+            await self._loop.run_in_executor(None, route.roles.prepare)
+        except (ConfigError, OSError) as error:
+            self.config_error = str(error)
+            self.counters.config_errors += 1
+            log.error("configuration refused, the old one stays", extra={"error": str(error)})
+            return
+        self._swap(settings, text, route, certificate, moved)
+
+    def _swap(
+        self,
+        settings: ProxyConfig,
+        text: str,
+        route: Route,
+        certificate: ssl.SSLContext | None,
+        moved: bool,
+    ) -> None:
+        logs.configure(json=self._json_logs, debug=settings.debug_logging)
+        self._certificate = certificate
+        renewed = settings.users != self.config.users
+        self._adopt(settings, text, route)
+        if moved:
+            self.health.move(settings.targets[0])
+            self.hub.renew()
+        elif renewed:
+            self.health.forget_roles()
+        self.counters.config_reloads += 1
+        log.info("configuration changed", extra={"hash": self.config_hash})
+
+    # End
+
+    async def _drain(self, listener: Listener) -> None:
+        """Lets clients finish; those that rest longer than the grace are told to go."""
+        self.draining = True
+        self.ready = False
+        log.info("draining", extra={"clients": len(self.hub.clients)})
+        if self.hub.clients:
+            await asyncio.sleep(_LAME_DUCK)
+        listener.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.config.drain_seconds):
+                await self._until_empty()
+        self.hub.end_all_clients()
+        for doorway in list(self._doorways):
+            doorway.end(ShuttingDown("terminating connection due to administrator command"))
+        await self._close_servers()
+
+    async def _until_empty(self) -> None:
+        while self.hub.clients:
+            self.hub.end_idle_clients()
+            await asyncio.sleep(_TICK)
+
+    async def _close_servers(self) -> None:
+        self.hub.pools.closed_to_new = True
+        self.hub.pools.close_idle("the proxy ends")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5.0):
+                while self.hub.servers:
+                    await asyncio.sleep(0.02)
+
+    def _announce(self, listener: Listener, admin: AdminServer) -> None:
+        log.info(
+            "listening",
+            extra={"proxy": self.config.name, "port": listener.port, "admin_port": admin.port},
+        )
+
+
+def _nonce() -> str:
+    return secrets.token_urlsafe(18)
+
+
+def _certificate(settings: ProxyConfig) -> ssl.SSLContext | None:
+    return None if settings.certificate is None else server_context(settings.certificate)
+
+
+def _moved(old: ProxyConfig, new: ProxyConfig) -> bool:
+    return old.targets != new.targets or old.target_tls != new.target_tls
+
+
+async def serve(app: App) -> None:
+    """Runs `app` until SIGTERM or SIGINT has drained it."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, app.stop)
+    await app.run()

@@ -1,0 +1,318 @@
+"""Pools and the budget they share: who gets which server connection, decided at once.
+
+`release` grants the next waiter in the same call stack. Within a pool waiters are served
+strictly in order. Between pools the budget is shared: idle connections of others make
+room for a waiter, and a pool above its fair share gives way to one below it.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from sluice_proxy.errors import BorrowTimeout, InvariantError, ProxyError
+from sluice_proxy.pool.key import PoolKey
+
+
+class Server(Protocol):
+    """What a pool knows of a server connection."""
+
+    idle_since: float
+
+    def close(self, reason: str) -> None:
+        """Ends the connection; `Pools.closed` follows when the server has let go of it."""
+
+
+class Waiter(Protocol):
+    """Somebody who waits for a server connection. Exactly one of the two is called, once."""
+
+    def grant(self, server: "Server") -> None: ...
+
+    def refuse(self, error: ProxyError) -> None: ...
+
+
+class Connector(Protocol):
+    """Opens server connections; answers by `Pools.connected` or `Pools.connect_failed`."""
+
+    def connect(self, key: PoolKey, delay: float) -> None: ...
+
+
+# Seconds before the next attempt after the n-th failure in a row.
+_BACK_OFF = (0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+class Pool:
+    """The server connections of one key, and who waits for one."""
+
+    __slots__ = ("borrowed", "connecting", "failures", "idle", "key", "last_error", "waiters")
+
+    def __init__(self, key: PoolKey):
+        self.key = key
+        # The last one used is taken first: its caches are warm, and the others may age.
+        self.idle: deque[Server] = deque()
+        self.borrowed: set[Server] = set()
+        self.connecting = 0
+        self.waiters: OrderedDict[Waiter, float] = OrderedDict()
+        self.failures = 0
+        self.last_error: ProxyError | None = None
+
+    @property
+    def open(self) -> int:
+        return len(self.idle) + len(self.borrowed) + self.connecting
+
+    @property
+    def oldest_wait(self) -> float:
+        """When the first in the queue began to wait; only asked when somebody waits."""
+        return next(iter(self.waiters.values()))
+
+    def __repr__(self) -> str:
+        return (
+            f"<Pool {self.key.user}@{self.key.database}: {len(self.idle)} idle, "
+            f"{len(self.borrowed)} borrowed, {self.connecting} connecting, "
+            f"{len(self.waiters)} waiting>"
+        )
+
+
+class Pools:
+    """All pools of one proxy under one limit.
+
+    `clock` gives seconds, monotonic. `open` counts connections from the first attempt until
+    the server has let go of them; `closing` are those of them that were told to end. They
+    count against the limit, too, so that the server never sees more.
+    """
+
+    def __init__(self, connector: Connector, clock: Callable[[], float]):
+        self._connector = connector
+        self._clock = clock
+        self._pools: dict[PoolKey, Pool] = {}
+        self._grants: deque[tuple[Waiter, Server]] = deque()
+        self._granting = False
+        self.closing = 0
+        self.open = 0
+        self.waiting = 0
+        # Until the server has told its max_connections one connection is all there may be.
+        self.limit = 1
+        self.borrow_timeout = 120.0
+        self.closed_to_new = False
+
+    def __iter__(self) -> Iterator[Pool]:
+        return iter(self._pools.values())
+
+    def pool(self, key: PoolKey) -> Pool:
+        found = self._pools.get(key)
+        if found is None:
+            found = self._pools[key] = Pool(key)
+        return found
+
+    def acquire(self, key: PoolKey, waiter: Waiter) -> Server | None:
+        """A server connection now, or None: `waiter` will be granted or refused later."""
+        pool = self.pool(key)
+        if pool.idle and not pool.waiters:
+            server = pool.idle.pop()
+            pool.borrowed.add(server)
+            return server
+        pool.waiters[waiter] = self._clock()
+        self.waiting += 1
+        self._make_room(pool)
+        if self.borrow_timeout == 0 and self._drop_waiter(pool, waiter):
+            waiter.refuse(BorrowTimeout())
+        return None
+
+    def release(self, key: PoolKey, server: Server) -> None:
+        """`server` is clean and free: the next waiter gets it, or it rests."""
+        pool = self._pools[key]
+        if server not in pool.borrowed:
+            raise InvariantError(f"{pool} does not lend {server}")
+        if self._must_give_way(pool):
+            self.discard(key, server, "another pool waits for its share")
+        elif pool.waiters:
+            self._grant(self._first_waiter(pool), server)
+        else:
+            pool.borrowed.discard(server)
+            server.idle_since = self._clock()
+            pool.idle.append(server)
+            self._make_room_for_oldest()
+
+    def discard(self, key: PoolKey, server: Server, reason: str) -> None:
+        """`server` is not fit for another client, or nobody wants it."""
+        self._forget(self._pools[key], server)
+        self.closing += 1
+        server.close(reason)
+
+    def lost(self, key: PoolKey, server: Server) -> None:
+        """The server ended the connection."""
+        pool = self._pools[key]
+        self._forget(pool, server)
+        self.open -= 1
+        self._make_room_for_oldest()
+        self._prune(pool)
+
+    def closed(self) -> None:
+        """A connection that was discarded is gone on the server, too."""
+        self.closing -= 1
+        self.open -= 1
+        if self.closing < 0:
+            raise InvariantError("more connections closed than were closing")
+        self._make_room_for_oldest()
+
+    def reserve(self, key: PoolKey) -> bool:
+        """Room for one connection that nobody waits for; False when the budget has none.
+
+        `connected` or `connect_failed` follows, as for any other attempt.
+        """
+        if self.open >= self.limit:
+            return False
+        self.pool(key).connecting += 1
+        self.open += 1
+        return True
+
+    def connected(self, key: PoolKey, server: Server) -> None:
+        """A new connection is ready; it goes through `release` like any other."""
+        pool = self._pools[key]
+        pool.connecting -= 1
+        pool.failures = 0
+        pool.last_error = None
+        pool.borrowed.add(server)
+        self.release(key, server)
+
+    def connect_failed(self, key: PoolKey, error: ProxyError) -> None:
+        """An attempt failed. Waiters go on waiting if that may pass, else they are told."""
+        pool = self._pools[key]
+        pool.connecting -= 1
+        self.open -= 1
+        pool.failures += 1
+        pool.last_error = error
+        if not error.transient:
+            for waiter in self._take_all_waiters(pool):
+                waiter.refuse(error)
+        self._make_room_for_oldest()
+        self._prune(pool)
+
+    def give_up(self, key: PoolKey, waiter: Waiter) -> None:
+        """`waiter` no longer wants one."""
+        pool = self._pools.get(key)
+        if pool is not None:
+            self._drop_waiter(pool, waiter)
+            self._prune(pool)
+
+    def set_limit(self, limit: int) -> None:
+        """A new share of the budget; a smaller one closes idle connections at once."""
+        self.limit = limit
+        while self.open - self.closing > limit and self._evict_idle():
+            pass
+        self._make_room_for_oldest()
+
+    def expire_waiters(self) -> int:
+        """Refuses who has waited for the borrow timeout; how many that were."""
+        limit = self._clock() - self.borrow_timeout
+        expired = 0
+        for pool in list(self._pools.values()):
+            while pool.waiters and pool.oldest_wait <= limit:
+                expired += 1
+                self._first_waiter(pool).refuse(
+                    BorrowTimeout(pool.last_error.message if pool.last_error else "")
+                )
+            self._prune(pool)
+        return expired
+
+    def close_idle(self, reason: str, idle_before: float | None = None) -> None:
+        """Closes idle connections, those not used since `idle_before` if given."""
+        for pool in list(self._pools.values()):
+            for server in list(pool.idle):
+                if idle_before is None or server.idle_since <= idle_before:
+                    self.discard(pool.key, server, reason)
+            self._prune(pool)
+
+    def _grant(self, waiter: Waiter, server: Server) -> None:
+        # A granted client may release at once, which grants the next: a run-list instead
+        # of a call stack that grows with the queue.
+        self._grants.append((waiter, server))
+        if self._granting:
+            return
+        self._granting = True
+        try:
+            while self._grants:
+                next_waiter, next_server = self._grants.popleft()
+                next_waiter.grant(next_server)
+        finally:
+            self._granting = False
+
+    def _must_give_way(self, pool: Pool) -> bool:
+        """True when another pool, below its fair share, has waited longer than this one's."""
+        if self.closed_to_new and not pool.waiters:
+            return True
+        if self.open - self.closing > self.limit:
+            return True
+        if self.open < self.limit or self.waiting == len(pool.waiters):
+            return False
+        wanting = [p for p in self._pools.values() if p.waiters or p.borrowed]
+        fair = max(1, self.limit // max(1, len(wanting)))
+        if pool.open <= fair:
+            return False
+        since = pool.oldest_wait if pool.waiters else float("inf")
+        return any(
+            other is not pool and other.waiters and other.open < fair and other.oldest_wait < since
+            for other in wanting
+        )
+
+    def _make_room_for_oldest(self) -> None:
+        if not self.waiting:
+            return
+        waiting = [pool for pool in self._pools.values() if pool.waiters]
+        for pool in sorted(waiting, key=lambda pool: pool.oldest_wait):
+            self._make_room(pool)
+
+    def _make_room(self, pool: Pool) -> None:
+        """Opens what the waiters of `pool` need, as far as the budget goes."""
+        while len(pool.waiters) > pool.connecting:
+            if self.open >= self.limit:
+                # What is closing makes room in a moment.
+                if self.closing == 0:
+                    self._evict_idle(other_than=pool)
+                return
+            if pool.failures and pool.connecting:
+                return
+            pool.connecting += 1
+            self.open += 1
+            self._connector.connect(pool.key, self._back_off(pool))
+
+    def _back_off(self, pool: Pool) -> float:
+        if not pool.failures:
+            return 0.0
+        return _BACK_OFF[min(pool.failures, len(_BACK_OFF)) - 1]
+
+    def _evict_idle(self, other_than: Pool | None = None) -> bool:
+        """Closes the connection that has been idle longest."""
+        candidates = [pool for pool in self._pools.values() if pool.idle and pool is not other_than]
+        if not candidates:
+            return False
+        pool = min(candidates, key=lambda pool: pool.idle[0].idle_since)
+        self.discard(pool.key, pool.idle[0], "makes room for others")
+        self._prune(pool)
+        return True
+
+    def _take_all_waiters(self, pool: Pool) -> list[Waiter]:
+        waiters = list(pool.waiters)
+        self.waiting -= len(waiters)
+        pool.waiters.clear()
+        return waiters
+
+    def _first_waiter(self, pool: Pool) -> Waiter:
+        waiter, _ = pool.waiters.popitem(last=False)
+        self.waiting -= 1
+        return waiter
+
+    def _drop_waiter(self, pool: Pool, waiter: Waiter) -> bool:
+        if pool.waiters.pop(waiter, None) is None:
+            return False
+        self.waiting -= 1
+        return True
+
+    def _forget(self, pool: Pool, server: Server) -> None:
+        if server in pool.borrowed:
+            pool.borrowed.discard(server)
+        else:
+            pool.idle.remove(server)
+
+    def _prune(self, pool: Pool) -> None:
+        if not pool.open and not pool.waiters:
+            self._pools.pop(pool.key, None)

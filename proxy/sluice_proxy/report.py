@@ -1,0 +1,109 @@
+"""What the admin port tells of a proxy: implements `admin.views.Views` on top of the app."""
+
+from typing import Any, Protocol
+
+from sluice_proxy.admin.views import Gauges, PoolGauges
+from sluice_proxy.metrics import Counters
+from sluice_proxy.pool.pool import Pool
+from sluice_proxy.session.hub import Hub
+from sluice_proxy.session.server import ServerConnection
+from sluice_proxy.targets.health import TargetHealth
+
+
+class Facts(Protocol):
+    """What a report is made of."""
+
+    hub: Hub
+    health: TargetHealth
+    counters: Counters
+    config_hash: str
+    config_error: str
+    draining: bool
+    ready: bool
+
+
+class Report:
+    """Read on the event loop's thread; changes nothing."""
+
+    def __init__(self, facts: Facts):
+        self._facts = facts
+
+    @property
+    def counters(self) -> Counters:
+        return self._facts.counters
+
+    def ready(self) -> str:
+        if self._facts.draining:
+            return "draining"
+        return "" if self._facts.ready else "starting"
+
+    def state(self) -> dict[str, Any]:
+        facts = self._facts
+        gauges = self.gauges()
+        return {
+            "config": {"hash": facts.config_hash, "error": facts.config_error},
+            "ready": facts.ready,
+            "draining": facts.draining,
+            "targets": [facts.health.describe()],
+            "pool": {
+                "budget": gauges.budget,
+                "open": gauges.open,
+                "borrowed": gauges.borrowed,
+                "waiting": gauges.waiting,
+                "pinned": gauges.pinned,
+                "clients": gauges.clients,
+            },
+            "pins": self._pins(),
+        }
+
+    def _pins(self) -> list[dict[str, Any]]:
+        """Which clients hold a server connection for the rest of their session, and why."""
+        return [
+            {
+                "client": server.client.peer.address,
+                "user": server.key.user,
+                "database": server.key.database,
+                "reasons": [reason.name for reason in server.pins],
+            }
+            for server in self._facts.hub.servers
+            if server.pins and server.client is not None
+        ]
+
+    def gauges(self) -> Gauges:
+        hub = self._facts.hub
+        pools = list(hub.pools)
+        pinned = {server for server in hub.servers if server.pins}
+        return Gauges(
+            budget=hub.pools.limit,
+            open=hub.pools.open,
+            idle=sum(len(pool.idle) for pool in pools),
+            borrowed=sum(len(pool.borrowed) for pool in pools),
+            pinned=len(pinned),
+            waiting=hub.pools.waiting,
+            clients=len(hub.clients),
+            clients_tls=sum(client.encrypted for client in hub.clients.values()),
+            draining=self._facts.draining,
+            pools=_by_name(pools, pinned),
+        )
+
+
+def _by_name(pools: list[Pool], pinned: set[ServerConnection]) -> tuple[PoolGauges, ...]:
+    """One entry for each (database, user); pools that differ in settings alone are one."""
+    grouped: dict[tuple[str, str], list[Pool]] = {}
+    for pool in pools:
+        grouped.setdefault((pool.key.database, pool.key.user), []).append(pool)
+    return tuple(
+        PoolGauges(
+            database=_printable(database),
+            user=_printable(user),
+            open=sum(pool.open for pool in group),
+            borrowed=sum(len(pool.borrowed) for pool in group),
+            waiting=sum(len(pool.waiters) for pool in group),
+            pinned=sum(server in pool.borrowed for pool in group for server in pinned),
+        )
+        for (database, user), group in grouped.items()
+    )
+
+
+def _printable(name: str) -> str:
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

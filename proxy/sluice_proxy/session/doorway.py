@@ -1,0 +1,174 @@
+"""A client that has not logged in yet: drives `client_login` with what the socket brings."""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from sluice_proxy.errors import AuthenticationFailed, ClientProtocolError, ProxyError
+from sluice_proxy.metrics import Counters
+from sluice_proxy.session.client_login import (
+    Door,
+    Login,
+    LoginSteps,
+    ReadPassword,
+    ReadStartup,
+    Send,
+    StartTLS,
+    log_in,
+)
+from sluice_proxy.session.peer import Peer
+from sluice_proxy.wire import constants as c
+from sluice_proxy.wire import messages, startup
+from sluice_proxy.wire.startup import CancelRequest
+
+log = logging.getLogger(__name__)
+
+# Seconds for a login, as PostgreSQL's authentication_timeout.
+LOGIN_TIMEOUT: Final = 60.0
+# A SCRAM message has a few hundred bytes; PostgreSQL takes 1024 (PG_MAX_SASL_MESSAGE_LENGTH).
+_MAX_PASSWORD_MESSAGE: Final = 2048
+
+
+class LoginPeer(Peer, Protocol):
+    """A peer that can go over to TLS, and that can be handed to another owner."""
+
+    owner: Any
+
+    def start_tls(self, context: Any, handshaker: Any) -> None: ...
+
+
+class Doorway:
+    """The login of one client. `on_login` gets the peer, the Login and bytes sent ahead."""
+
+    __slots__ = (
+        "_buffer", "_context", "_counters", "_on_cancel", "_on_login", "_steps", "_wanted",
+        "began", "done", "peer",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        door: Door,
+        context: object,
+        on_login: Callable[["Doorway", Login, bytes], None],
+        on_cancel: Callable[[CancelRequest], None],
+        counters: Counters,
+        began: float,
+    ):
+        self.peer: LoginPeer
+        self.began = began
+        self.done = False
+        self._context = context
+        self._on_login = on_login
+        self._on_cancel = on_cancel
+        self._counters = counters
+        self._buffer = b""
+        self._steps: LoginSteps = log_in(door)
+        self._wanted = next(self._steps)
+
+    def on_bytes(self, data: bytes) -> None:
+        self._buffer += data
+        try:
+            self._advance()
+        except ProxyError as error:
+            self._refuse(error)
+
+    def on_secured(self, error: str) -> None:
+        """The TLS handshake ended; the login goes on, or the peer is gone already."""
+        if error:
+            log.info("TLS handshake failed", extra={"peer": self.peer.address, "error": error})
+            return
+        try:
+            self._step(None)
+            self._advance()
+        except ProxyError as refusal:
+            self._refuse(refusal)
+
+    def _advance(self) -> None:
+        while not self.done:
+            wanted = self._wanted
+            if isinstance(wanted, StartTLS):
+                return
+            packet = self._packet() if isinstance(wanted, ReadStartup) else self._password()
+            if packet is None:
+                return
+            self._step(packet)
+
+    def _packet(self) -> startup.StartupPacket | None:
+        length = startup.packet_length(self._buffer)
+        if not length or len(self._buffer) < length:
+            return None
+        packet, self._buffer = self._buffer[:length], self._buffer[length:]
+        return startup.parse_packet(packet)
+
+    def _password(self) -> bytes | None:
+        buffer = self._buffer
+        if len(buffer) < 5:
+            return None
+        length = int.from_bytes(buffer[1:5], "big")
+        if buffer[0] != c.PASSWORD or not 4 <= length <= _MAX_PASSWORD_MESSAGE:
+            raise ClientProtocolError("expected SASL response")
+        if len(buffer) < length + 1:
+            return None
+        self._buffer = buffer[length + 1 :]
+        return buffer[5 : length + 1]
+
+    def _step(self, answer: object) -> None:
+        """Gives the login what it wanted, and performs commands until it wants to read."""
+        try:
+            wanted = self._steps.send(answer)
+            while isinstance(wanted, Send):
+                self.peer.write(wanted.data)
+                wanted = self._steps.send(None)
+        except StopIteration as stop:
+            self._finish(stop.value)
+            return
+        self._wanted = wanted
+        if isinstance(wanted, StartTLS):
+            self._start_tls(wanted)
+        else:
+            assert isinstance(wanted, ReadStartup | ReadPassword)
+
+    def _start_tls(self, wanted: StartTLS) -> None:
+        if self._buffer:
+            # CVE-2021-23214: bytes sent before the handshake could be taken for secured ones.
+            raise ClientProtocolError("received unencrypted data after SSL request")
+        self.peer.write(wanted.data)
+        self._counters.client_tls_connections += 1
+        self.peer.start_tls(self._context, self)
+
+    def _finish(self, outcome: Login | CancelRequest) -> None:
+        self.done = True
+        if isinstance(outcome, CancelRequest):
+            self._on_cancel(outcome)
+            self.peer.close()
+        else:
+            self._on_login(self, outcome, self._buffer)
+
+    def _refuse(self, error: ProxyError) -> None:
+        if isinstance(error, AuthenticationFailed):
+            self._counters.client_auth_failures += 1
+        self._counters.client_setup_failures += 1
+        details = {"peer": self.peer.address, "sqlstate": error.sqlstate, "error": error.message}
+        log.info("login refused", extra=details)
+        self.end(error)
+
+    def end(self, error: ProxyError) -> None:
+        """Tells the client why it may not come in."""
+        if not self.done:
+            self.done = True
+            self.peer.write(messages.error_response(error.fields()))
+            self.peer.close()
+
+    def on_closed(self) -> None:
+        """Gone before the login was done: a probe, or a client that lost patience."""
+        self.done = True
+        self._steps.close()
+
+    def on_hangup(self) -> None:
+        """Nothing to do: reading goes on to the end."""
+
+    def on_blocked(self) -> None:
+        """A login's answers are small."""
+
+    def on_drained(self) -> None:
+        """A login's answers are small."""

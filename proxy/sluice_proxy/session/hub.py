@@ -1,0 +1,230 @@
+"""Where clients and server connections meet: the registry, the pools and what they count."""
+
+import hmac
+import logging
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol
+
+from sluice_proxy.errors import ErrorFields, ShuttingDown
+from sluice_proxy.metrics import Counters
+from sluice_proxy.pool.key import PoolKey
+from sluice_proxy.pool.pool import Connector, Pools
+from sluice_proxy.session.client import IDLE, LINKED, ClientSession
+from sluice_proxy.session.client_login import Login
+from sluice_proxy.session.peer import Peer
+from sluice_proxy.session.pinning import PinReason
+from sluice_proxy.session.server import LoggedIn, ServerConnection
+from sluice_proxy.targets.capacity import Capacity, pod_share
+from sluice_proxy.wire.startup import CancelRequest
+
+log = logging.getLogger(__name__)
+
+# Clients may choose their startup parameters, so that what is remembered of each is bounded.
+_KNOWN_LIMIT = 1000
+# Seconds that a request of a client that left may run on before it is cancelled.
+ORPHAN_PATIENCE = 3.0
+# Seconds without any client after which no server connection is kept.
+REST_AFTER = 30.0
+
+_IDLE_TIMEOUT = ErrorFields(
+    "FATAL", "57P05", "terminating connection due to idle-session timeout",
+    "The limit is spec.idleClientTimeoutSeconds.",
+)  # fmt: skip
+
+
+class Dialler(Connector, Protocol):
+    """Opens connections to the server: to log in, and to cancel."""
+
+    def cancel(self, server: ServerConnection, done: Callable[[], None]) -> None: ...
+
+
+class Hub:
+    """Every client and every server connection of one proxy.
+
+    `clock` gives seconds, monotonic. Implements what `ClientSession` (Lobby) and
+    `ServerConnection` (Keeper) ask of the proxy as a whole.
+    """
+
+    def __init__(self, dialler: Dialler, clock: Callable[[], float], counters: Counters):
+        self._dialler = dialler
+        self._clock = clock
+        self.counters = counters
+        self.pools = Pools(dialler, clock)
+        self.clients: dict[int, ClientSession] = {}
+        self.servers: set[ServerConnection] = set()
+        self.capacity: Capacity | None = None
+        self.percent = 100
+        self.fleet_size = 1
+        self.generation = 0
+        self.idle_client_timeout = 1800.0
+        self._known: OrderedDict[PoolKey, dict[bytes, bytes]] = OrderedDict()
+        self._clientless_since = clock()
+
+    # What the application asks
+
+    def enter(self, peer: Peer, login: Login) -> ClientSession:
+        """A client that has proved who it is. It is greeted as soon as that is possible."""
+        client = ClientSession(peer, login, self._new_pid(), secrets.randbits(32), self)
+        self.clients[client.pid] = client
+        self.counters.clients_authenticated += 1
+        return client
+
+    def _new_pid(self) -> int:
+        # Positive for clients that read it as signed, and never 0.
+        while (pid := secrets.randbelow(2**31 - 1) + 1) in self.clients:
+            pass
+        return pid
+
+    def set_budget(self, percent: int, fleet_size: int) -> None:
+        """A new share of what the server allows."""
+        self.percent = percent
+        self.fleet_size = fleet_size
+        self._apply_budget()
+
+    def learn_capacity(self, capacity: Capacity) -> None:
+        """What the server said at a login."""
+        if capacity != self.capacity:
+            self.capacity = capacity
+            self._apply_budget()
+
+    def renew(self) -> None:
+        """The target changed: no present server connection serves another transaction."""
+        self.generation += 1
+        self.pools.close_idle("the target changed")
+
+    def _apply_budget(self) -> None:
+        if self.capacity is not None:
+            self.pools.set_limit(pod_share(self.percent, self.capacity, self.fleet_size))
+
+    def cancel(self, request: CancelRequest) -> None:
+        """Cancels what the client with this key runs; silent about whether there is one."""
+        client = self.clients.get(request.pid)
+        expected = b"" if client is None else client.secret.to_bytes(4, "big")
+        if client is None or not hmac.compare_digest(expected, request.secret):
+            return
+        self.counters.cancels += 1
+        server = client.server
+        if server is not None and not server.settled:
+            self._cancel(server)
+        elif server is None:
+            client.cancel_wait()
+
+    def _cancel(self, server: ServerConnection) -> None:
+        if server.login.secret is None:
+            return
+        server.cancels += 1
+
+        def done() -> None:
+            server.cancels -= 1
+            if not server.closing:
+                server.reconsider()
+
+        self._dialler.cancel(server, done)
+
+    def connected(self, key: PoolKey, peer: Peer, login: LoggedIn) -> ServerConnection:
+        """A new server connection; `ready` puts it to use."""
+        server = ServerConnection(key, peer, login, self)
+        known = self._known.get(key)
+        if known is not None:
+            server.share_parameters(known)
+        self._known[key] = server.parameters
+        self._known.move_to_end(key)
+        if len(self._known) > _KNOWN_LIMIT:
+            self._known.popitem(last=False)
+        self.servers.add(server)
+        self.counters.server_connections_opened += 1
+        return server
+
+    def tick(self) -> None:
+        """Everything that only time decides; called a few times a second."""
+        now = self._clock()
+        self.counters.borrow_timeouts += self.pools.expire_waiters()
+        for server in [s for s in self.servers if s.orphaned_at is not None]:
+            if now - (server.orphaned_at or now) > ORPHAN_PATIENCE:
+                self._cancel(server)
+                self.unfit(server, "the client left and its request goes on")
+        if self.clients:
+            self._clientless_since = now
+        elif now - self._clientless_since > REST_AFTER:
+            self.pools.close_idle("no clients")
+
+    def expire_idle_clients(self) -> None:
+        limit = self._clock() - self.idle_client_timeout
+        for client in list(self.clients.values()):
+            if client.last_active < limit and self._rests(client):
+                self.counters.idle_client_timeouts += 1
+                client.end(_IDLE_TIMEOUT)
+
+    def _rests(self, client: ClientSession) -> bool:
+        if client.state == LINKED:
+            return client.server is not None and client.server.settled
+        return client.state == IDLE
+
+    def end_idle_clients(self) -> None:
+        """Ends every client that has no transaction; the proxy drains."""
+        reason = ShuttingDown("terminating connection due to administrator command").fields()
+        for client in list(self.clients.values()):
+            if client.state == IDLE:
+                client.end(reason)
+
+    def end_all_clients(self) -> None:
+        """Ends every client, whatever it does."""
+        reason = ShuttingDown("terminating connection due to administrator command").fields()
+        for client in list(self.clients.values()):
+            client.end(reason)
+
+    # Lobby
+
+    def now(self) -> float:
+        return self._clock()
+
+    def acquire(self, client: ClientSession) -> ServerConnection | None:
+        server = self.pools.acquire(client.key, client)
+        if server is not None and not isinstance(server, ServerConnection):
+            raise TypeError(f"{server!r} is no server connection")
+        return server
+
+    def give_up(self, client: ClientSession) -> None:
+        self.pools.give_up(client.key, client)
+
+    def orphan(self, server: ServerConnection, cut: bool) -> None:
+        server.orphan(self._clock(), cut)
+
+    def welcome(self, key: PoolKey) -> dict[bytes, bytes] | None:
+        return self._known.get(key)
+
+    def borrowed(self, waited: float) -> None:
+        self.counters.borrow_wait.observe(waited)
+
+    def gone(self, client: ClientSession) -> None:
+        self.counters.queries += client.queries
+        self.clients.pop(client.pid, None)
+
+    # Keeper
+
+    def freed(self, server: ServerConnection) -> None:
+        self.counters.transactions += 1
+        if server.login.generation == self.generation:
+            self.pools.release(server.key, server)
+        else:
+            self.pools.discard(server.key, server, "the target changed")
+
+    def unfit(self, server: ServerConnection, reason: str) -> None:
+        log.info("server connection closed", extra={"reason": reason, "pool": str(server.key.user)})
+        server.orphaned_at = None
+        self.pools.discard(server.key, server, reason)
+
+    def lost(self, server: ServerConnection) -> None:
+        self.servers.discard(server)
+        self.pools.lost(server.key, server)
+
+    def closed(self, server: ServerConnection) -> None:
+        self.servers.discard(server)
+        self.pools.closed()
+
+    def pinned(self, server: ServerConnection, reasons: PinReason) -> None:
+        for reason in reasons:
+            self.counters.pinned(reason.name or "")
+            log.debug("client pinned", extra={"reason": reason.name, "user": server.key.user})

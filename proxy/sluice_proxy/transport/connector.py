@@ -1,0 +1,285 @@
+"""Opens connections to the target: to log in, and to cancel what runs on another."""
+
+import asyncio
+import logging
+import secrets
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sluice_proxy.config import Target, TLSMode
+from sluice_proxy.errors import ProxyError, ServerProtocolError, ServerRejected, ServerUnavailable
+from sluice_proxy.pool.key import PoolKey
+from sluice_proxy.session.hub import Hub
+from sluice_proxy.session.server import LoggedIn, ServerConnection
+from sluice_proxy.targets.health import TargetHealth
+from sluice_proxy.targets.roles import Roles
+from sluice_proxy.targets.server_login import (
+    Credentials,
+    DeriveKeys,
+    Greeting,
+    Read,
+    Write,
+    WrongPassword,
+    log_in,
+)
+from sluice_proxy.transport.conversation import Conversation
+from sluice_proxy.transport.listener import tune
+from sluice_proxy.transport.reactor import Reactor
+from sluice_proxy.transport.stream import Stream
+from sluice_proxy.transport.tasks import Tasks
+from sluice_proxy.wire import messages
+
+log = logging.getLogger(__name__)
+
+# Seconds for a whole login, address look-up included.
+LOGIN_TIMEOUT: Final = 15.0
+CANCEL_TIMEOUT: Final = 5.0
+# Seconds that a server connection may take to end: it counts against the budget so long.
+SERVER_LINGER: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where the server is and how it is spoken to; `generation` counts its changes."""
+
+    target: Target
+    mode: TLSMode
+    context: ssl.SSLContext | None
+    roles: Roles
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The address that a connection was made to, and whether it is encrypted."""
+
+    family: int
+    address: Any
+    encrypted: bool
+    route: Route
+
+
+class Connector:
+    """Implements what the hub asks of a Dialler. `route` may be replaced at any time."""
+
+    def __init__(self, reactor: Reactor, tasks: Tasks, route: Route, health: TargetHealth):
+        self._reactor = reactor
+        self._loop = reactor.loop
+        self._tasks = tasks
+        self.route = route
+        self.health = health
+        self.hub: Hub
+
+    def connect(self, key: PoolKey, delay: float) -> None:
+        self._tasks.start(f"connect {key.user}@{key.database}", self._connect(key, delay))
+
+    def cancel(self, server: ServerConnection, done: Callable[[], None]) -> None:
+        self._tasks.start("cancel", self._cancel(server.login, done))
+
+    async def check(self, user: str, database: str) -> None:
+        """Whether this role gets in; the connection is one of the pool's, as any other."""
+        key = PoolKey(user, database)
+        if self.hub.pools.reserve(key):
+            await self._connect(key, 0.0)
+
+    async def _connect(self, key: PoolKey, delay: float) -> None:
+        if delay:
+            await asyncio.sleep(delay)
+        self.hub.counters.server_connections_requested += 1
+        try:
+            async with asyncio.timeout(LOGIN_TIMEOUT):
+                server = await self._open(key, self.route)
+        except Exception as error:
+            self._on_failure(key, _as_proxy_error(error))
+            return
+        self.hub.pools.connected(key, server)
+
+    def _on_failure(self, key: PoolKey, error: ProxyError) -> None:
+        self.hub.counters.server_connections_failed += 1
+        details = {"user": key.user, "database": key.database, "sqlstate": error.sqlstate}
+        log.warning("cannot connect to the server: %s", error.message, extra=details)
+        self.health.failed(key.user, error)
+        self.hub.pools.connect_failed(key, error)
+
+    async def _open(self, key: PoolKey, route: Route) -> ServerConnection:
+        """A logged-in connection. Both passwords of a rotation are tried, the new one first."""
+        refused: WrongPassword | None = None
+        for password in route.roles.passwords(key.user):
+            try:
+                return await self._log_in(key, route, password)
+            except WrongPassword as error:
+                refused = error
+        if refused is None:
+            raise ServerRejected(
+                f"This RDS proxy has no credentials for the role {key.user}. "
+                "Check the credentials for this role and try again.",
+                sqlstate="28000",
+            )
+        if not route.roles.proved(key.user):
+            raise refused
+        # It worked before: the role's password changed, and its Secret will follow.
+        raise ServerUnavailable(refused.message, sqlstate=refused.sqlstate)
+
+    async def _log_in(self, key: PoolKey, route: Route, password: str) -> ServerConnection:
+        conversation = Conversation(self._loop)
+        stream, origin = await self._dial(route, conversation)
+        try:
+            greeting = await self._converse(key, route, password, stream, conversation)
+            if conversation.rest():
+                raise ServerUnavailable("the server sent something that nobody asked for")
+        except BaseException:
+            stream.abort()
+            raise
+        route.roles.prove(key.user)
+        self.health.succeeded(key.user, greeting.capacity)
+        self.hub.learn_capacity(greeting.capacity)
+        return self._enlist(key, stream, greeting, origin)
+
+    def _enlist(
+        self, key: PoolKey, stream: Stream, greeting: Greeting, origin: Origin
+    ) -> ServerConnection:
+        login = LoggedIn(
+            greeting.parameters, greeting.pid, greeting.secret, origin, origin.route.generation
+        )
+        server = self.hub.connected(key, stream, login)
+        stream.owner = server
+        stream.linger = SERVER_LINGER
+        return server
+
+    async def _converse(
+        self,
+        key: PoolKey,
+        route: Route,
+        password: str,
+        stream: Stream,
+        conversation: Conversation,
+    ) -> Greeting:
+        """Drives the login: performs each command, gives back what came of it."""
+        credentials = Credentials(
+            key.user, password, key.database, key.parameters, secrets.token_urlsafe(18)
+        )
+        steps = log_in(credentials)
+        answer: Any = None
+        while True:
+            try:
+                command = steps.send(answer)
+            except StopIteration as stop:
+                greeting: Greeting = stop.value
+                return greeting
+            answer = None
+            if isinstance(command, Write):
+                stream.write(command.data)
+            elif isinstance(command, Read):
+                answer = await conversation.read_message()
+            elif isinstance(command, DeriveKeys):
+                answer = await route.roles.derive(self._loop, password, command.challenge)
+
+    async def _dial(self, route: Route, conversation: Conversation) -> tuple[Stream, Origin]:
+        """Connected, and encrypted where the route asks for it."""
+        family, address, sock = await self._connect_any(route.target)
+        stream = Stream(self._reactor, sock, str(address[0]), conversation)
+        stream.start()
+        try:
+            encrypted = await self._secure(route, stream, conversation)
+        except BaseException:
+            stream.abort()
+            raise
+        return stream, Origin(family, address, encrypted, route)
+
+    async def _connect_any(self, target: Target) -> tuple[int, Any, socket.socket]:
+        """Tries each address that the name has now; names are never remembered."""
+        try:
+            found = await self._loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise _unreachable(target, error) from None
+        last: OSError = OSError("no address")
+        for family, _, _, _, address in found:
+            try:
+                return family, address, await self._connect_one(family, address)
+            except OSError as error:
+                last = error
+        raise _unreachable(target, last)
+
+    async def _connect_one(self, family: int, address: Any) -> socket.socket:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            tune(sock)
+            await self._loop.sock_connect(sock, address)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    async def _secure(self, route: Route, stream: Stream, conversation: Conversation) -> bool:
+        if route.context is None:
+            return False
+        stream.write(messages.SSL_REQUEST)
+        answer = await conversation.read(1)
+        if answer == b"N" and route.mode == "Prefer":
+            return False
+        if answer != b"S":
+            raise ServerRejected(
+                "the server does not support TLS, which targetTLS.mode requires",
+                hint="Turn ssl on at the server, or set targetTLS.mode to Disable or Prefer.",
+                sqlstate="08001",
+            )
+        if conversation.rest():
+            # CVE-2021-23222: what came in clear must not be taken for secured.
+            raise ServerProtocolError("received unencrypted data after SSL response")
+        stream.start_tls(route.context, conversation, route.target.host)
+        error = await conversation.secured()
+        if error:
+            raise ServerRejected(
+                f"TLS with the server failed: {error}",
+                hint="Check targetTLS.mode, targetTLS.caSecretRef and the server's certificate.",
+                sqlstate="08001",
+            )
+        return True
+
+    async def _cancel(self, login: LoggedIn, done: Callable[[], None]) -> None:
+        """Sends a CancelRequest and waits until the server has taken it."""
+        try:
+            async with asyncio.timeout(CANCEL_TIMEOUT):
+                await self._send_cancel(login)
+        except (OSError, ProxyError, TimeoutError) as error:
+            log.warning("cannot send a cancel request", extra={"error": str(error)})
+        finally:
+            done()
+
+    async def _send_cancel(self, login: LoggedIn) -> None:
+        origin = login.origin
+        if not isinstance(origin, Origin) or login.secret is None:
+            return
+        sock = await self._connect_one(origin.family, origin.address)
+        conversation = Conversation(self._loop)
+        stream = Stream(self._reactor, sock, str(origin.address[0]), conversation)
+        stream.start()
+        try:
+            if origin.encrypted:
+                await self._secure(origin.route, stream, conversation)
+            stream.write(messages.cancel_request(login.pid, login.secret))
+            # "the server closes the connection once it has processed the request"
+            await conversation.ended()
+        finally:
+            stream.abort()
+
+
+def _unreachable(target: Target, error: OSError) -> ServerUnavailable:
+    return ServerUnavailable(
+        f"cannot reach {target.host}:{target.port}: {error.strerror or error}",
+        sqlstate="08001",
+    )
+
+
+def _as_proxy_error(error: Exception) -> ProxyError:
+    if isinstance(error, ProxyError):
+        return error
+    if isinstance(error, TimeoutError):
+        return ServerUnavailable("the server does not answer", sqlstate="08001")
+    if isinstance(error, OSError):
+        return ServerUnavailable(f"cannot reach the server: {error}", sqlstate="08001")
+    log.error("a server connection failed for a reason of our own", exc_info=error)
+    return ServerUnavailable("internal error while connecting to the server", sqlstate="XX000")

@@ -1,0 +1,292 @@
+"""One data connection: bytes in, bytes out, in clear or over TLS on the same descriptor."""
+
+import logging
+import socket
+import ssl
+from collections import deque
+from typing import Final, Protocol
+
+from sluice_proxy.transport.reactor import HANGUP, READABLE, Reactor
+
+log = logging.getLogger(__name__)
+
+# One read. Well below malloc's threshold for mmap, which would cost two system calls more.
+READ_SIZE: Final = 16384
+# Reads in a row from one connection before others get their turn.
+READS_PER_TURN: Final = 8
+# Bytes that wait to be sent above which the other side is told to pause, and below which
+# it may go on.
+HIGH_WATER: Final = 65536
+LOW_WATER: Final = 16384
+# Seconds that a connection may take to end after everything was sent.
+LINGER: Final = 5.0
+
+
+class Owner(Protocol):
+    """Who is told about a stream."""
+
+    def on_bytes(self, data: bytes) -> None: ...
+
+    def on_closed(self) -> None: ...
+
+    def on_hangup(self) -> None: ...
+
+    def on_blocked(self) -> None: ...
+
+    def on_drained(self) -> None: ...
+
+
+class Handshaker(Protocol):
+    """Who is told how a TLS handshake ended; `error` is empty when it succeeded."""
+
+    def on_secured(self, error: str) -> None: ...
+
+
+class Stream:
+    """A connected socket in the reactor; what sessions know as their Peer.
+
+    `close` sends what is left, then waits for the other side to hang up (at most
+    `linger` seconds) so that the last words arrive. `on_closed` is called once, at the very end.
+    """
+
+    __slots__ = (
+        "_blocked",
+        "_closing",
+        "_handshaker",
+        "_hung_up",
+        "_out",
+        "_paused",
+        "_pending",
+        "_reactor",
+        "_readable",
+        "_shut",
+        "_sock",
+        "_tls",
+        "address",
+        "buffered",
+        "closed",
+        "linger",
+        "owner",
+        "received",
+    )  # fmt: skip
+
+    def __init__(self, reactor: Reactor, sock: socket.socket, address: str, owner: Owner):
+        self._reactor = reactor
+        self._sock = sock
+        self._tls: ssl.SSLSocket | None = None
+        self._handshaker: Handshaker | None = None
+        self._out: deque[bytes | memoryview] = deque()
+        self._paused = False
+        self._readable = False
+        self._blocked = False
+        self._closing = False
+        self._shut = False
+        self._pending = False
+        self._hung_up = False
+        self.linger = LINGER
+        self.address = address
+        self.owner = owner
+        self.buffered = 0
+        self.received = 0
+        self.closed = False
+
+    def start(self) -> None:
+        """Registers with the reactor; bytes may come from now on."""
+        self._reactor.register(self._sock.fileno(), self)
+
+    @property
+    def tls(self) -> ssl.SSLSocket | None:
+        return self._tls
+
+    def on_events(self, mask: int) -> None:
+        self._pending = False
+        if self._handshaker is not None:
+            self._shake_hands()
+            return
+        if self._out and not self.closed:
+            self._flush()
+        if mask & HANGUP:
+            self._hung_up = True
+        if mask & (READABLE | HANGUP) and not self.closed:
+            self._read()
+
+    # Reading
+
+    def _read(self) -> None:
+        for _ in range(READS_PER_TURN):
+            if self._paused:
+                self._readable = True
+                if self._hung_up:
+                    self.owner.on_hangup()
+                return
+            try:
+                data = self._sock.recv(READ_SIZE)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return
+            except (OSError, ValueError) as error:
+                self._fail(error)
+                return
+            if not data:
+                self._drop()
+                return
+            self.received += len(data)
+            if self._closing:
+                continue
+            self.owner.on_bytes(data)
+            if self.closed or self._handshaker is not None:
+                return
+            if len(data) < READ_SIZE and self._tls is None and not self._hung_up:
+                # A short read empties the socket: the next bytes are a new edge. Over TLS
+                # a read ends with a record, which tells nothing; and the end of the stream,
+                # once announced, is not announced again.
+                return
+        self._come_again()
+
+    def _come_again(self) -> None:
+        if not self._pending:
+            self._pending = True
+            self._reactor.again(self)
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            if self._readable or self._tls is not None:
+                # Bytes that came meanwhile, or lie in the TLS layer, raise no new edge.
+                self._readable = False
+                self._come_again()
+
+    # Writing
+
+    def write(self, data: bytes) -> None:
+        if self.closed or self._shut:
+            return
+        if self._out or self._handshaker is not None:
+            self._keep(data)
+            return
+        sent = self._send(data)
+        if sent < len(data) and not self.closed:
+            self._keep(memoryview(data)[sent:] if sent else data)
+
+    def _send(self, data: bytes | memoryview) -> int:
+        try:
+            return self._sock.send(data)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+        except (OSError, ValueError) as error:
+            self._fail_soon(error)
+            return len(data)
+
+    def _keep(self, data: bytes | memoryview) -> None:
+        self._out.append(data)
+        self.buffered += len(data)
+        if self.buffered > HIGH_WATER and not self._blocked:
+            self._blocked = True
+            self.owner.on_blocked()
+
+    def _flush(self) -> None:
+        out = self._out
+        while out:
+            data = out[0]
+            sent = self._send(data)
+            if self.closed:
+                return
+            self.buffered -= sent
+            if sent < len(data):
+                out[0] = memoryview(data)[sent:]
+                break
+            out.popleft()
+        if self._blocked and self.buffered <= LOW_WATER:
+            self._blocked = False
+            self.owner.on_drained()
+        if self._closing and not out:
+            self._shut_down()
+
+    # TLS
+
+    def start_tls(
+        self, context: ssl.SSLContext, handshaker: Handshaker, hostname: str | None = None
+    ) -> None:
+        """Wraps the connection; `hostname` is the server's name where this side is the client."""
+        self._tls = context.wrap_socket(
+            self._sock,
+            server_side=hostname is None,
+            server_hostname=hostname,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=True,
+        )
+        self._sock = self._tls
+        self._handshaker = handshaker
+        self._shake_hands()
+
+    def _shake_hands(self) -> None:
+        handshaker = self._handshaker
+        assert self._tls is not None
+        assert handshaker is not None
+        try:
+            self._tls.do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+        except (OSError, ValueError) as error:
+            self._handshaker = None
+            handshaker.on_secured(_reason(error))
+            self.abort()
+            return
+        self._handshaker = None
+        handshaker.on_secured("")
+        # What came with the last flight of the handshake raises no new edge.
+        if not self.closed:
+            self._come_again()
+
+    # Ending
+
+    def close(self) -> None:
+        if self.closed or self._closing:
+            return
+        self._closing = True
+        self._reactor.later(self.linger, self.abort)
+        if not self._out:
+            self._shut_down()
+        if self._paused:
+            self.resume()
+
+    def _shut_down(self) -> None:
+        self._shut = True
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self._fail_soon(error)
+            return
+        self._come_again()
+
+    def abort(self) -> None:
+        self._drop()
+
+    def _fail(self, error: Exception) -> None:
+        log.debug("connection failed", extra={"peer": self.address, "error": str(error)})
+        self._drop()
+
+    def _fail_soon(self, error: Exception) -> None:
+        """An error while writing: told in a turn of its own, so that no caller is re-entered."""
+        log.debug("connection failed", extra={"peer": self.address, "error": str(error)})
+        self._shut = True
+        self._reactor.loop.call_soon(self._drop)
+
+    def _drop(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self._out.clear()
+        self._reactor.unregister(self._sock.fileno())
+        self._sock.close()
+        self.owner.on_closed()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.lower().replace("_", " ")
+    return str(error) or type(error).__name__

@@ -1,0 +1,100 @@
+"""Where messages begin and end, without making an object of each.
+
+A `Framer` walks the headers of one direction of one connection. It forwards bytes as they
+came, the very same object when nothing is cut, and reports only the messages that
+somebody must look at. DataRow and CopyData are passed over unseen.
+"""
+
+from struct import Struct
+
+from sluice_proxy.errors import ProxyError
+from sluice_proxy.wire import constants as c
+
+# A message that must be read is held until it is whole, but never more than this of it:
+# what is longer streams in constant memory, and its reader sees its first bytes.
+HOLD_LIMIT = 65536
+
+PASS = 0  # forwarded unseen
+HEADER = 1  # reported; its type alone matters
+WHOLE = 2  # reported when it is whole, or when HOLD_LIMIT bytes of it are here
+REFUSE = 3  # has no place in this direction
+
+_length_at = Struct("!i").unpack_from
+
+# One entry for each message of a read: type, first byte, byte after its last.
+# The end lies beyond the read when the message goes on in the next.
+Frame = tuple[int, int, int]
+
+
+def _table(header: bytes, whole: bytes, passed: bytes) -> bytes:
+    table = bytearray([REFUSE]) * 256
+    for kinds, policy in ((header, HEADER), (whole, WHOLE), (passed, PASS)):
+        for kind in kinds:
+            table[kind] = policy
+    return bytes(table)
+
+
+FROM_CLIENT = _table(header=b"HSXcf", whole=b"QPBDECFp", passed=b"d")
+FROM_SERVER = _table(header=b"123CEGHINTVWcnst", whole=b"ZSKRAv", passed=b"Dd")
+
+
+class Framer:
+    """Splits one direction of a connection into messages.
+
+    `remain` counts the bytes of a message, already reported or passed over, that are
+    still to come. Raises `error` (08P01) for a length or a type that cannot be.
+    """
+
+    __slots__ = ("_error", "_held", "_table", "remain")
+
+    def __init__(self, table: bytes, error: type[ProxyError]):
+        self._table = table
+        self._error = error
+        self._held = b""
+        self.remain = 0
+
+    @property
+    def at_boundary(self) -> bool:
+        """True between two messages: nothing is held and nothing is to come."""
+        return not self._held and not self.remain
+
+    def feed(self, data: bytes) -> tuple[bytes, list[Frame]]:
+        """The bytes that may go on, and the frames in them that must be looked at."""
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        size = len(data)
+        at = self.remain
+        if at >= size:
+            self.remain = at - size
+            return data, []
+        self.remain = 0
+        return self._walk(data, at, size)
+
+    def _walk(self, data: bytes, at: int, size: int) -> tuple[bytes, list[Frame]]:
+        table = self._table
+        frames: list[Frame] = []
+        while at + 5 <= size:
+            kind = data[at]
+            (length,) = _length_at(data, at + 1)
+            policy = table[kind]
+            if policy == REFUSE or not 4 <= length <= c.MAX_MESSAGE_LENGTH:
+                raise self._refusal(kind, length)
+            end = at + 1 + length
+            if policy == WHOLE and end > size and size - at < HOLD_LIMIT:
+                break
+            if policy != PASS:
+                frames.append((kind, at, end))
+            at = end
+        if at > size:
+            self.remain = at - size
+            return data, frames
+        if at < size:
+            self._held = data[at:]
+            return data[:at], frames
+        return data, frames
+
+    def _refusal(self, kind: int, length: int) -> ProxyError:
+        if self._table[kind] == REFUSE:
+            return self._error(f"invalid frontend message type {kind}")
+        return self._error("invalid message length")
