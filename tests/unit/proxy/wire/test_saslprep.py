@@ -26,18 +26,22 @@ def test_prepares(password: str, prepared: bytes) -> None:
     assert saslprep(password) == prepared
 
 
+# Each holds something that NFKC would change, or else the raw bytes would prove nothing.
 @pytest.mark.parametrize(
     "password",
     [
-        "\u0007",  # example 6: a control character is prohibited
-        "\u00aa\u0007",  # so is the whole of a text that holds one
-        "\u0627\u0031",  # example 7: right to left must end so
-        "\u0627a\u0628",  # and hold nothing from left to right
+        "\u00aa\u0007",  # RFC 4013 3, example 6: a control character is prohibited
+        "\u0627\u00b2",  # as example 7: right to left must end so
+        "\u00b2\u0627",  # and begin so
+        "\ufb2da\ufb2d",  # and hold nothing from left to right
         "\u00ad",  # maps to nothing at all
         "\u00aa\U0001f600",  # unassigned in Unicode 3.2
         "\u2151",  # unassigned then, though what it normalises to was not
         "\u00aa\ue000",  # private use
-        "\u00aa\ufffd",
+        "\u00aa\ufffd",  # inappropriate for plain text
+        "\u00aa\u2028",  # a control beyond ASCII
+        "\u00aa\u0340",  # deprecated
+        "\u00aa\U000e0041",  # tagging
     ],
 )
 def test_takes_a_prohibited_password_as_it_stands(password: str) -> None:

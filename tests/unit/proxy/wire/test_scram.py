@@ -98,6 +98,13 @@ def test_halves_agree_on_any_password(password: str, salt: bytes, iterations: in
     client.verify(server.final(client.final(derive_client_keys(password, salt, iterations))))
 
 
+def test_a_password_that_changed_to_itself_is_the_current_one() -> None:
+    exchange = ServerExchange([PENCIL, PENCIL], SERVER_NONCE)
+    exchange.first(CLIENT_FIRST)
+    exchange.final(CLIENT_FINAL)
+    assert exchange.matched == 0
+
+
 def test_wrong_password() -> None:
     server, client = ServerExchange([PENCIL, PEN], "server"), ClientExchange("client")
     client.server_first(server.first(client.first()))
