@@ -3,7 +3,7 @@
 import ipaddress
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from sluice_operator.api.model import ATOMIC, MAP, SET, APIModel, merged, refuse, rules
 
@@ -67,6 +67,7 @@ class LabelSelector(APIModel):
 
 
 NOT_A_CIDR = "not a CIDR such as 10.0.0.0/8"
+RANGE_TWICE = "a range stands twice"
 HOLE_OUTSIDE = "except must lie inside cidr and be smaller"
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -177,10 +178,11 @@ class Network(APIModel):
         json_schema_extra=merged(SET, rules(("self.all(range, isCIDR(range))", NOT_A_CIDR))),
     )
 
-    @model_validator(mode="after")
-    def _ranges(self) -> Self:
-        for text in self.database_cidrs:
+    @field_validator("database_cidrs")
+    @classmethod
+    def _ranges(cls, ranges: list[str]) -> list[str]:
+        for text in ranges:
             checked_cidr(text)
-        if len(set(self.database_cidrs)) != len(self.database_cidrs):
-            raise refuse("databaseCIDRs names a range twice")
-        return self
+        if len(set(ranges)) != len(ranges):
+            raise refuse(RANGE_TWICE)
+        return ranges

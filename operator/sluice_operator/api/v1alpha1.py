@@ -6,7 +6,7 @@ CEL rule in `x-kubernetes-validations`, and as a validator here that says the sa
 
 from typing import Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from sluice_operator.api.model import (
     ATOMIC,
@@ -187,12 +187,13 @@ class Spec(APIModel):
     )
     replicas: int = Field(default=2, ge=1, le=100, description="Number of proxy pods.")
 
-    @model_validator(mode="after")
-    def _each_secret_once(self) -> Self:
-        secrets = [entry.secret_ref.name for entry in self.auth]
+    @field_validator("auth")
+    @classmethod
+    def _each_secret_once(cls, auth: list[Auth]) -> list[Auth]:
+        secrets = [entry.secret_ref.name for entry in auth]
         if len(set(secrets)) != len(secrets):
             raise refuse(SECRET_TWICE)
-        return self
+        return auth
 
 
 class ObjectMeta(APIModel):

@@ -1,0 +1,163 @@
+"""Good and bad DatabaseProxies: one table, told to the model and to the API server."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Manifest = dict[str, Any]
+
+SMALLEST: Manifest = {
+    "apiVersion": "sluice.dev/v1alpha1",
+    "kind": "DatabaseProxy",
+    "metadata": {"name": "orders", "namespace": "shop"},
+    "spec": {"targets": [{"host": "db"}], "auth": [{"secretRef": {"name": "orders-app"}}]},
+}
+
+GONE = object()
+"""As a value: the field is taken away."""
+
+
+def manifest(changes: Mapping[str, Any] | None = None) -> Manifest:
+    """The smallest DatabaseProxy with `changes`: dotted path -> value."""
+    result = copy.deepcopy(SMALLEST)
+    for path, value in (changes or {}).items():
+        _put(result, path.split("."), value)
+    return result
+
+
+def _put(document: Any, path: list[str], value: Any) -> None:
+    for part in path[:-1]:
+        document = document[int(part)] if part.isdigit() else document.setdefault(part, {})
+    last: Any = int(path[-1]) if path[-1].isdigit() else path[-1]
+    if value is GONE:
+        del document[last]
+    else:
+        document[last] = value
+
+
+@dataclass(frozen=True)
+class Case:
+    """`changes` to the smallest DatabaseProxy; `path` is the field to blame, if any."""
+
+    name: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    path: str = ""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _auth(*secrets: str) -> list[dict[str, Any]]:
+    return [{"secretRef": {"name": secret}} for secret in secrets]
+
+
+POOL = "spec.connectionPool"
+CLIENTS = "spec.network.allowedClients"
+CIDRS = "spec.network.databaseCIDRs"
+
+GOOD = (
+    Case("the smallest"),
+    Case("an address", {"spec.targets": [{"host": "10.1.2.3", "port": 6543}]}),
+    Case("an IPv6 address", {"spec.targets": [{"host": "fd00::5"}]}),
+    Case("the ends of ranges", {
+        POOL: {"maxConnectionsPercent": 1, "connectionBorrowTimeoutSeconds": 0},
+        "spec.idleClientTimeoutSeconds": 28800,
+        "spec.auth.0.rotationGraceSeconds": 3600,
+        "spec.replicas": 100,
+    }),
+    Case("TLS with a CA", {
+        "spec.targetTLS": {"mode": "VerifyFull", "caSecretRef": {"name": "db-ca"}},
+    }),
+    Case("a certificate of one's own", {"spec.tls": {"secretRef": {"name": "mine"}}}),
+    Case("200 roles", {"spec.auth": _auth(*(f"role-{number}" for number in range(200)))}),
+    Case("all pods everywhere", {CLIENTS: [{"namespaceSelector": {}}]}),
+    Case("peers of each kind", {
+        CLIENTS: [
+            {"podSelector": {"matchLabels": {"tier": "functions"}}},
+            {"podSelector": {"matchExpressions": [
+                {"key": "tier", "operator": "In", "values": ["functions", "jobs"]},
+                {"key": "legacy", "operator": "DoesNotExist"},
+            ]}, "namespaceSelector": {"matchLabels": {"team": "shop"}}},
+            {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}},
+            {"ipBlock": {"cidr": "fd00::/8"}},
+        ],
+    }),
+    Case("ranges of databases", {CIDRS: ["10.0.0.0/8", "fd00::/8", "192.168.7.9/24"]}),
+)  # fmt: skip
+
+BAD = (
+    Case("no targets", {"spec.targets": []}, "spec.targets"),
+    Case("targets forgotten", {"spec.targets": GONE}, "spec.targets"),
+    Case("two targets", {"spec.targets": [{"host": "a"}, {"host": "b"}]}, "spec.targets"),
+    Case("no host", {"spec.targets": [{"port": 5432}]}, "spec.targets[0].host"),
+    Case("a host with a space", {"spec.targets.0.host": "a b"}, "spec.targets[0].host"),
+    Case("a URL as host", {"spec.targets.0.host": "postgres://db"}, "spec.targets[0].host"),
+    Case("port 0", {"spec.targets.0.port": 0}, "spec.targets[0].port"),
+    Case("port 65536", {"spec.targets.0.port": 65536}, "spec.targets[0].port"),
+    Case("a port as text", {"spec.targets.0.port": "5432"}, "spec.targets[0].port"),
+    Case("another engine", {"spec.engineFamily": "MySQL"}, "spec.engineFamily"),
+    Case("no roles", {"spec.auth": []}, "spec.auth"),
+    Case("201 roles", {"spec.auth": _auth(*(f"r{n}" for n in range(201)))}, "spec.auth"),
+    Case("a Secret twice", {"spec.auth": _auth("a", "b", "a")}, "spec.auth"),
+    Case("a role without a Secret", {"spec.auth": [{}]}, "spec.auth[0].secretRef"),
+    Case("an impossible Secret", {"spec.auth": _auth("No/Name")}, "spec.auth[0].secretRef.name"),
+    Case(
+        "more grace than an hour",
+        {"spec.auth.0.rotationGraceSeconds": 3601},
+        "spec.auth[0].rotationGraceSeconds",
+    ),
+    Case("percent 0", {f"{POOL}.maxConnectionsPercent": 0}, f"{POOL}.maxConnectionsPercent"),
+    Case("percent 101", {f"{POOL}.maxConnectionsPercent": 101}, f"{POOL}.maxConnectionsPercent"),
+    Case(
+        "half a percent", {f"{POOL}.maxConnectionsPercent": 0.5}, f"{POOL}.maxConnectionsPercent"
+    ),
+    Case(
+        "a long wait",
+        {f"{POOL}.connectionBorrowTimeoutSeconds": 301},
+        f"{POOL}.connectionBorrowTimeoutSeconds",
+    ),
+    Case("hasty", {"spec.idleClientTimeoutSeconds": 59}, "spec.idleClientTimeoutSeconds"),
+    Case("no pods", {"spec.replicas": 0}, "spec.replicas"),
+    Case("an unknown mode", {"spec.targetTLS.mode": "require"}, "spec.targetTLS.mode"),
+    Case("VerifyFull without a CA", {"spec.targetTLS.mode": "VerifyFull"}, "spec.targetTLS"),
+    Case("VerifyCA without a CA", {"spec.targetTLS.mode": "VerifyCA"}, "spec.targetTLS"),
+    Case("text for a switch", {"spec.requireTLS": "yes"}, "spec.requireTLS"),
+    Case("an empty peer", {CLIENTS: [{}]}, f"{CLIENTS}[0]"),
+    Case(
+        "a peer of two kinds",
+        {CLIENTS: [{"podSelector": {}, "ipBlock": {"cidr": "10.0.0.0/8"}}]},
+        f"{CLIENTS}[0]",
+    ),
+    Case("no range", {CLIENTS: [{"ipBlock": {"cidr": "10.0.0.0"}}]}, f"{CLIENTS}[0].ipBlock.cidr"),
+    Case("a range of 33 bits", {CLIENTS: [{"ipBlock": {"cidr": "10.0.0.0/33"}}]},
+         f"{CLIENTS}[0].ipBlock"),
+    Case(
+        "a hole outside",
+        {CLIENTS: [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["11.0.0.0/16"]}}]},
+        f"{CLIENTS}[0].ipBlock",
+    ),
+    Case(
+        "a hole as large as the range",
+        {CLIENTS: [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.0.0.0/8"]}}]},
+        f"{CLIENTS}[0].ipBlock",
+    ),
+    Case(
+        "In without values",
+        {CLIENTS: [{"podSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}]},
+        f"{CLIENTS}[0].podSelector.matchExpressions[0]",
+    ),
+    Case("a database range of words", {CIDRS: ["intranet"]}, f"{CIDRS}[0]"),
+    Case("a database range of 33 bits", {CIDRS: ["10.0.0.0/33"]}, CIDRS),
+    Case("a database range twice", {CIDRS: ["10.0.0.0/8", "10.0.0.0/8"]}, CIDRS),
+    Case("an upper-case name", {"metadata.name": "Orders"}, "metadata.name"),
+    Case("a name with a dot", {"metadata.name": "or.ders"}, "metadata.name"),
+    Case("a long name", {"metadata.name": "o" * 51}, "metadata.name"),
+)  # fmt: skip
+
+UNKNOWN = (
+    Case("an unknown field", {"spec.replica": 3}, "spec.replica"),
+    Case("a misspelt field", {f"{POOL}.maxConnectionPercent": 3}, f"{POOL}.maxConnectionPercent"),
+    Case("snake case", {"spec.require_tls": False}, "spec.require_tls"),
+)
+"""Refused by strict validation, passed over (and pruned) otherwise."""

@@ -1,0 +1,132 @@
+"""Roles, CAs and certificates from Secrets; each problem with the field to blame."""
+
+from typing import Any
+
+import pytest
+
+from sluice_operator.api.manifest import parse
+from sluice_operator.api.v1alpha1 import Spec
+from sluice_operator.desired.certificates import issued
+from sluice_operator.desired.credentials import (
+    Problem,
+    given_ca,
+    given_certificate,
+    secret_names,
+    target_ca,
+    users,
+)
+from sluice_proxy.config import User
+from sluice_testing.specs import manifest
+
+MINE = issued("mine", ("orders.shop.svc",), 1e9, None, None)
+OTHER = issued("other", ("orders.shop.svc",), 1e9, None, None)
+
+
+def spec(**changes: Any) -> Spec:
+    return parse(manifest({f"spec.{key}": value for key, value in changes.items()})).spec
+
+
+@pytest.mark.parametrize(
+    ("data", "user"),
+    [
+        ({"username": b"app", "password": b"pw"}, User("app", "pw")),
+        ({"user": b"app", "password": b"pw"}, User("app", "pw")),
+        ({"username": b"app", "password": b"pw", "dbname": b"shop"},
+         User("app", "pw", database="shop")),
+        ({"username": b"app", "password": b"pw", "database": b"shop"},
+         User("app", "pw", database="shop")),
+        ({"uri": b"postgresql://app:p%40w@db:5432/shop?sslmode=require"},
+         User("app", "p@w", database="shop")),
+        ({"uri": b"postgres://app:pw@db"}, User("app", "pw")),
+        # As operators of PostgreSQL write them: both forms in one Secret.
+        ({"uri": b"postgresql://x:y@db/other", "username": b"app", "password": b"pw",
+          "dbname": b"shop"}, User("app", "pw", database="shop")),
+    ],
+)  # fmt: skip
+def test_forms_of_a_secret(data: dict[str, bytes], user: User) -> None:
+    assert users(spec(), {"orders-app": data}) == (user,)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "words"),
+    [
+        (None, "SecretNotFound", "does not exist"),
+        ({}, "InvalidSecret", "has no key username"),
+        ({"username": b"app"}, "InvalidSecret", "has no key password"),
+        ({"username": b"app", "password": b""}, "InvalidSecret", "an empty key password"),
+        ({"username": b"app\n", "password": b"pw"}, "InvalidSecret", "white space"),
+        ({"username": b"\xff", "password": b"pw"}, "InvalidSecret", "not UTF-8"),
+        ({"uri": b"mysql://a:b@c"}, "InvalidSecret", "key uri"),
+        ({"uri": b"postgres://a@c"}, "InvalidSecret", "key uri"),
+        ({"uri": b"postgres://a:b@[c"}, "InvalidSecret", "key uri"),
+    ],
+)
+def test_what_a_secret_may_lack(data: dict[str, bytes] | None, reason: str, words: str) -> None:
+    secrets = {} if data is None else {"orders-app": data}
+    with pytest.raises(Problem, match=words) as caught:
+        users(spec(), secrets)
+    assert caught.value.reason == reason
+    assert caught.value.path.startswith("spec.auth[0].secretRef")
+
+
+def test_two_secrets_of_one_role() -> None:
+    both = spec(auth=[{"secretRef": {"name": "a"}}, {"secretRef": {"name": "b"}}])
+    data = {"username": b"app", "password": b"pw"}
+    with pytest.raises(Problem, match="Secrets a and b are both of the role app") as caught:
+        users(both, {"a": data, "b": data})
+    assert caught.value.path == "spec.auth[1].secretRef"
+
+
+def test_no_problem_tells_a_secret() -> None:
+    for data in ({"uri": b"mysql://a:hidden@c"}, {"username": b"a\n", "password": b"hidden"}):
+        with pytest.raises(Problem) as caught:
+            users(spec(), {"orders-app": data})
+        assert "hidden" not in str(caught.value)
+
+
+VERIFY = {"mode": "VerifyCA", "caSecretRef": {"name": "db-ca", "key": "bundle.pem"}}
+
+
+def test_the_ca_of_the_server() -> None:
+    pem = MINE.ca.certificate
+    assert target_ca(spec(targetTLS=VERIFY), {"db-ca": {"bundle.pem": pem.encode()}}) == pem
+    assert target_ca(spec(), {}) == ""
+    with pytest.raises(Problem, match="holds no PEM certificate") as caught:
+        target_ca(spec(targetTLS=VERIFY), {"db-ca": {"bundle.pem": b"hello"}})
+    assert caught.value.reason == "InvalidCA"
+    assert caught.value.path == "spec.targetTLS.caSecretRef"
+
+
+def tls_data(chain: str, key: str) -> dict[str, bytes]:
+    return {"tls.crt": chain.encode(), "tls.key": key.encode(), "ca.crt": b"the CA"}
+
+
+def test_a_certificate_of_the_users() -> None:
+    given = spec(tls={"secretRef": {"name": "mine"}})
+    secrets = {"mine": tls_data(MINE.leaf.certificate, MINE.leaf.key)}
+    assert given_certificate(given, secrets) == MINE.shown()
+    assert given_ca(given, secrets) == "the CA"
+    assert given_certificate(spec(), {}) is None
+    assert given_ca(spec(), {}) == ""
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (MINE.leaf.certificate, OTHER.leaf.key),
+        ("nonsense", MINE.leaf.key),
+        (MINE.leaf.certificate, "nonsense"),
+    ],
+    ids=["a foreign key", "no certificate", "no key"],
+)
+def test_a_certificate_that_is_none(pair: tuple[str, str]) -> None:
+    given = spec(tls={"secretRef": {"name": "mine"}})
+    with pytest.raises(Problem) as caught:
+        given_certificate(given, {"mine": tls_data(*pair)})
+    assert caught.value.reason == "InvalidCertificate"
+    assert caught.value.path == "spec.tls.secretRef"
+
+
+def test_every_secret_that_a_spec_names() -> None:
+    everything = spec(targetTLS=VERIFY, tls={"secretRef": {"name": "mine"}})
+    assert secret_names(everything) == {"orders-app", "db-ca", "mine"}
