@@ -82,10 +82,10 @@ def server(servers: Servers, request: pytest.FixtureRequest) -> Postgres:
     return servers.shared(getattr(request, "param", NEWEST))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own_server(servers: Servers, request: pytest.FixtureRequest) -> Iterator[Postgres]:
-    """A server that the test may stop, crash and restart."""
-    server = servers.make(f"own-{request.node.name}")
+    """A server of the module's own, which its tests may stop, crash and configure."""
+    server = servers.make(f"own-{request.node.name.replace('/', '-')}")
     yield server
     server.destroy()
 

@@ -16,7 +16,12 @@ HONEST = {"57P01", "57P02", "08006", "57P03"}
 
 @pytest.fixture
 def server(own_server: Postgres) -> Postgres:
-    own_server.execute("CREATE TABLE effects (n int)", database="app")
+    if not own_server.running:
+        own_server.start()
+    own_server.execute("ALTER ROLE app CONNECTION LIMIT -1")
+    own_server.execute(
+        "DROP TABLE IF EXISTS effects", "CREATE TABLE effects (n int)", database="app"
+    )
     own_server.execute("GRANT ALL ON effects TO app", database="app")
     return own_server
 
@@ -27,7 +32,7 @@ def proxy(server: Postgres, make_config: MakeConfig, start_proxy: StartProxy) ->
 
 
 @pytest.fixture
-def clients(door: Door) -> Iterator[list[RawClient]]:
+def clients(proxy: ProxyProcess, door: Door) -> Iterator[list[RawClient]]:
     """Three that have asked something and are idle."""
     clients = [door.raw() for _ in range(3)]
     for client in clients:
@@ -86,7 +91,7 @@ def sleeping(server: Postgres) -> list[int]:
     return server.fetch("SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
 
 
-def test_nothing_is_sent_twice(server: Postgres, door: Door) -> None:
+def test_nothing_is_sent_twice(server: Postgres, proxy: ProxyProcess, door: Door) -> None:
     """Whoever got an error may have had its effect or not; whoever got none had it once."""
     for turn in range(30):
         before = effects(server)

@@ -89,6 +89,10 @@ class Postgres:
         )
 
     @property
+    def running(self) -> bool:
+        return self._process is not None
+
+    @property
     def log(self) -> str:
         return (self._folder / "server.log").read_text(errors="replace")
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -124,13 +124,15 @@ class ProxyProcess:
     def running(self) -> bool:
         return self._process.poll() is None
 
-    def get(self, path: str) -> Answer:
+    def get(
+        self, path: str, headers: Mapping[str, str] | None = None, method: str = "GET"
+    ) -> Answer:
         connection = http.client.HTTPConnection(self.host, self.admin_port, timeout=5)
         try:
-            connection.request("GET", path)
+            connection.request(method, path, headers=dict(headers or {}))
             response = connection.getresponse()
-            headers = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, response.read().decode(), headers)
+            given = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, response.read().decode(), given)
         finally:
             connection.close()
 
@@ -159,7 +161,10 @@ class ProxyProcess:
         self.wait_until(taken, "the new configuration in /state")
 
     def terminate(self) -> None:
-        self._process.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
 
     def wait(self, seconds: float = 20.0) -> int:
         """The exit code."""

@@ -82,6 +82,11 @@ class RawClient:
             raise ConnectionError(f"the server answers {answer!r} to SSLRequest")
         self._socket = context.wrap_socket(self._socket, server_hostname=server_name)
 
+    def peer_certificate(self) -> dict[str, object]:
+        """As ssl.SSLSocket.getpeercert tells it."""
+        assert isinstance(self._socket, ssl.SSLSocket)
+        return dict(self._socket.getpeercert() or {})
+
     def log_in(self, password: str, **parameters: str) -> list[Message]:
         """Startup with SCRAM-SHA-256, up to ReadyForQuery: what came after the login."""
         self.send(startup(**parameters))

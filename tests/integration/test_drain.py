@@ -1,0 +1,126 @@
+"""SIGTERM: what runs may finish, nothing new begins, and the process ends with 0."""
+
+import signal
+import subprocess
+
+import pytest
+
+from sluice_testing.door import Door
+from sluice_testing.fixtures import DoorOf, MakeConfig, StartProxy
+from sluice_testing.postgres import Postgres
+from sluice_testing.proxy import ProxyProcess
+from sluice_testing.raw import RawClient, Refused, query
+
+
+def draining(proxy: ProxyProcess) -> None:
+    proxy.terminate()
+    proxy.wait_until(lambda: proxy.state()["draining"], "it drains")
+
+
+def test_nobody_there(proxy: ProxyProcess) -> None:
+    proxy.terminate()
+    assert proxy.wait() == 0
+
+
+def test_sigint_ends_it_too(proxy: ProxyProcess) -> None:
+    proxy.signal(signal.SIGINT)
+    assert proxy.wait() == 0
+
+
+def test_a_transaction_finishes(server: Postgres, proxy: ProxyProcess, door: Door) -> None:
+    server.execute("DROP TABLE IF EXISTS kept", "CREATE TABLE kept (n int)", database="app")
+    server.execute("GRANT ALL ON kept TO app", database="app")
+    with door.raw() as client:
+        client.ask(query("BEGIN"))
+        draining(proxy)
+        client.ask(query("INSERT INTO kept VALUES (1)"))
+        assert [m.kind for m in client.ask(query("COMMIT"))] == ["C", "Z"]
+        assert farewell(client) == ("FATAL", "57P01")
+    assert proxy.wait() == 0
+    assert server.fetch("SELECT n FROM kept", database="app") == [1]
+
+
+def test_a_query_finishes(proxy: ProxyProcess, door: Door) -> None:
+    with door.raw() as client:
+        client.send(query("SELECT 'done' FROM pg_sleep(1)"))
+        proxy.wait_for_pool(borrowed=1)
+        draining(proxy)
+        assert [m.row for m in client.read_until("Z") if m.kind == "D"] == [[b"done"]]
+    assert proxy.wait() == 0
+
+
+def test_a_waiting_client_is_served_first(
+    server: Postgres, make_config: MakeConfig, start_proxy: StartProxy, door_of: DoorOf
+) -> None:
+    """Its query came before the signal: an error for it would be one too many."""
+    proxy = start_proxy(make_config(server, budget=1))
+    door = door_of(proxy)
+    with door.raw() as holder, door.raw() as waiter:
+        holder.ask(query("BEGIN"))
+        waiter.send(query("SELECT 'served'"))
+        proxy.wait_for_pool(waiting=1)
+        draining(proxy)
+        holder.ask(query("COMMIT"))
+        assert [m.row for m in waiter.read_until("Z") if m.kind == "D"] == [[b"served"]]
+    assert proxy.wait() == 0
+
+
+def test_idle_clients_are_told(proxy: ProxyProcess, door: Door) -> None:
+    with door.raw() as idle:
+        idle.value("SELECT 1")
+        proxy.terminate()
+        assert farewell(idle) == ("FATAL", "57P01")
+    assert proxy.wait() == 0
+
+
+def test_new_clients_are_refused(proxy: ProxyProcess, door: Door) -> None:
+    with door.raw() as client:
+        client.ask(query("BEGIN"))
+        draining(proxy)
+        with pytest.raises((Refused, ConnectionError)):
+            door.raw()
+        assert proxy.get("/readyz").status != 200
+        assert proxy.get("/healthz").status == 200
+        client.ask(query("COMMIT"))
+    assert proxy.wait() == 0
+
+
+def test_its_patience_ends(
+    server: Postgres, make_config: MakeConfig, start_proxy: StartProxy, door_of: DoorOf
+) -> None:
+    """Whoever stays in a transaction beyond drain_seconds is told and cut."""
+    proxy = start_proxy(make_config(server, drain_seconds=1))
+    with door_of(proxy).raw() as client:
+        client.ask(query("BEGIN"))
+        proxy.terminate()
+        assert farewell(client) == ("FATAL", "57P01")
+    assert proxy.wait() == 0
+
+
+def test_a_second_signal_is_impatience(proxy: ProxyProcess, door: Door) -> None:
+    with door.raw() as client:
+        client.ask(query("BEGIN"))
+        draining(proxy)
+        proxy.terminate()
+        try:
+            assert proxy.wait(8) == 0
+        except subprocess.TimeoutExpired:
+            pytest.fail("still there, though drain_seconds is 10")
+
+
+def test_no_server_connection_stays(server: Postgres, proxy: ProxyProcess, door: Door) -> None:
+    with door.raw() as client:
+        client.value("SELECT 1")
+    proxy.terminate()
+    assert proxy.wait() == 0
+    proxy.finish()
+    assert goodbye_in_order(server)
+
+
+def goodbye_in_order(server: Postgres) -> bool:
+    return "unexpected EOF on client connection" not in server.log[-500:]
+
+
+def farewell(client: RawClient) -> tuple[str, str]:
+    [error] = [message for message in client.read_until("E") if message.kind == "E"]
+    return error.fields["S"], error.fields["C"]
