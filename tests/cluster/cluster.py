@@ -18,26 +18,25 @@ def up() -> None:
     print(f"KUBECONFIG={places.KUBECONFIG}")
 
 
-def images() -> None:
-    """Builds the product's and the tests' images; loads what changed into the cluster."""
-    appimages.build_and_load()
-
-
 def status() -> None:
     """Says what is there."""
     print(teardown.status())
 
 
-COMMANDS = {"up": up, "down": teardown.down, "images": images, "status": status}
+COMMANDS = {"up": up, "down": teardown.down, "status": status}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=COMMANDS)
-    command = COMMANDS[parser.parse_args().command]
+    parser.add_argument("command", choices=[*COMMANDS, "images"])
+    parser.add_argument("names", nargs="*", help="with images: which ones, instead of all")
+    told = parser.parse_args()
     try:
         with places.alone():
-            command()
+            if told.command == "images":
+                appimages.build_and_load(told.names)
+            else:
+                COMMANDS[told.command]()
     except Trouble as trouble:
         print(f"\n{trouble}", file=sys.stderr)
         return 1

@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from kube.engine import Engine
 from kube.progress import Trouble, say, stage
 from kube.shell import run
 
-_KEY_LABEL = "dev.sluice.content"
 _MEGABYTE = 1_000_000
 _LOADED = places.STATE / "loaded.json"
 _BASE_PACKAGES = ("ca-certificates", "python3")
@@ -54,47 +54,60 @@ IMAGES = (
 
 @dataclass(frozen=True)
 class Bases:
-    """What the final and the build stages start from; `key` changes with their contents."""
+    """The images that the final and the build stages start from."""
 
     base: str
     build: str
-    key: str
 
 
-def build_and_load() -> None:
-    """Builds what changed and loads it into the cluster, if that is up."""
+def build_and_load(names: Sequence[str] = ()) -> None:
+    """Builds what changed of the images (of all, unless names are given); loads it if there is
+    a cluster."""
+    unknown = set(names) - {image.name for image in IMAGES}
+    if unknown:
+        raise Trouble(f"no such image: {', '.join(sorted(unknown))}")
     engine = engines.needed()
     for image in IMAGES:
-        if (places.REPOSITORY / image.dockerfile).exists():
+        if (not names or image.name in names) and (places.REPOSITORY / image.dockerfile).exists():
             _build_and_load(engine, image)
 
 
 def _build_and_load(engine: Engine, image: Image) -> None:
-    bases = _bases(engine, image)
-    key = places.content_key(bases.key, *(places.REPOSITORY / path for path in image.sources))
-    if _label(engine, image.tag) != key:
-        _obtain(engine, image, bases, key)
-    _check_size(engine, image, bases)
+    archive = _archive(engine, image)
+    above = _note(archive)
+    if not (archive.exists() and above.exists()):
+        with stage(f"image {image.tag}: build"):
+            _obtain(engine, image, archive)
+    _check_size(image, float(above.read_text()))
     if kindcluster.healthy():
-        _load(engine, image, key)
+        _load(engine, image, archive)
 
 
-def _obtain(engine: Engine, image: Image, bases: Bases, key: str) -> None:
-    archive = _archive(image, key)
-    if archive.exists():
-        with stage(f"image {image.tag}: from the cache"):
-            engine.docker("load", "--quiet", "--input", archive)
-        return
-    with stage(f"image {image.tag}: build"):
-        _build(engine, image, bases, key)
+def _archive(engine: Engine, image: Image) -> Path:
+    """Where the image of the present sources is, or will be, as the archive that nodes import."""
+    sources = (places.REPOSITORY / path for path in image.sources)
+    key = places.content_key(_base_key(engine, image), *sources)
+    return places.CACHE / "images" / f"{image.name}-{key}.tar"
+
+
+def _note(archive: Path) -> Path:
+    """Beside the archive: how many megabytes the image is above its base."""
+    return archive.with_suffix(".megabytes")
+
+
+def _obtain(engine: Engine, image: Image, archive: Path) -> None:
+    bases = _bases(engine, image)
+    _build(engine, image, bases)
     archive.parent.mkdir(parents=True, exist_ok=True)
     partial = archive.with_suffix(".partial")
     engine.docker("save", "--output", partial, image.tag)
+    above = (_size(engine, image.tag) - _size(engine, bases.base)) / _MEGABYTE
+    _note(archive).write_text(str(above))
     partial.replace(archive)
     places.keep_newest(archive.parent, f"{image.name}-*.tar")
 
 
-def _build(engine: Engine, image: Image, bases: Bases, key: str) -> None:
+def _build(engine: Engine, image: Image, bases: Bases) -> None:
     with tempfile.TemporaryDirectory() as folder:
         context = Path(folder) / "context"
         for path in image.sources:
@@ -106,7 +119,6 @@ def _build(engine: Engine, image: Image, bases: Bases, key: str) -> None:
             f"--build-arg=BASE_IMAGE={bases.base}",
             f"--build-arg=BUILD_IMAGE={bases.build}",
             *(f"--secret=id={name},src={path}" for name, path in secrets.items()),
-            f"--label={_KEY_LABEL}={key}",
             *("--tag", image.tag, "--file", context / image.dockerfile, context),
         )
 
@@ -125,12 +137,19 @@ def _bases(engine: Engine, image: Image) -> Bases:
         if not engine.has_image(image.public_base):
             with stage(f"pull {image.public_base}"):
                 engine.docker("pull", "--quiet", image.public_base)
-        name = image.public_base
-        return Bases(name, name, key=engine.docker("inspect", "--format={{.Id}}", name))
-    base, build = root_tar("base", _BASE_PACKAGES), root_tar("build", _BUILD_PACKAGES)
-    return Bases(
-        _imported(engine, "base", base), _imported(engine, "build", build), base.name + build.name
-    )
+        return Bases(image.public_base, image.public_base)
+    base, build = _root_tars()
+    return Bases(_imported(engine, "base", base), _imported(engine, "build", build))
+
+
+def _base_key(engine: Engine, image: Image) -> str:
+    if nodeimage.registry_answers(engine):
+        return image.public_base
+    return " ".join(tar.name for tar in _root_tars())
+
+
+def _root_tars() -> tuple[Path, Path]:
+    return root_tar("base", _BASE_PACKAGES), root_tar("build", _BUILD_PACKAGES)
 
 
 def _imported(engine: Engine, name: str, tar: Path) -> str:
@@ -141,16 +160,7 @@ def _imported(engine: Engine, name: str, tar: Path) -> str:
     return image
 
 
-def _label(engine: Engine, tag: str) -> str | None:
-    """The content key that the engine's image was built from."""
-    if not engine.has_image(tag):
-        return None
-    form = f'{{{{index .Config.Labels "{_KEY_LABEL}"}}}}'
-    return engine.docker("image", "inspect", f"--format={form}", tag).strip()
-
-
-def _check_size(engine: Engine, image: Image, bases: Bases) -> None:
-    above = (_size(engine, image.tag) - _size(engine, bases.base)) / _MEGABYTE
+def _check_size(image: Image, above: float) -> None:
     say(f"image {image.tag}: {above:.1f} MB above its base")
     if image.limit_megabytes is not None and above > image.limit_megabytes:
         raise Trouble(f"{image.tag} may be {image.limit_megabytes} MB above its base at most")
@@ -160,23 +170,12 @@ def _size(engine: Engine, tag: str) -> int:
     return int(engine.docker("image", "inspect", "--format={{.Size}}", tag))
 
 
-def _load(engine: Engine, image: Image, key: str) -> None:
+def _load(engine: Engine, image: Image, archive: Path) -> None:
     """Into the node's containerd; what it already has is noted beside the kubeconfig."""
     loaded = json.loads(_LOADED.read_text()) if _LOADED.exists() else {}
-    if loaded.get(image.tag) == key:
+    if loaded.get(image.tag) == archive.name:
         return
     with stage(f"image {image.tag}: load into the cluster"):
-        load = (gotools.program("kind"), "load", "image-archive", _saved(engine, image, key))
+        load = (gotools.program("kind"), "load", "image-archive", archive)
         run(*load, "--name", places.CLUSTER, env=engine.env)
-    _LOADED.write_text(json.dumps({**loaded, image.tag: key}))
-
-
-def _saved(engine: Engine, image: Image, key: str) -> Path:
-    archive = _archive(image, key)
-    if not archive.exists():
-        engine.docker("save", "--output", archive, image.tag)
-    return archive
-
-
-def _archive(image: Image, key: str) -> Path:
-    return places.CACHE / "images" / f"{image.name}-{key}.tar"
+    _LOADED.write_text(json.dumps({**loaded, image.tag: archive.name}))
