@@ -5,6 +5,7 @@ network. It does not matter which event led here, or how many were missed.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from sluice_operator.desired.inputs import Inputs
 from sluice_operator.desired.manifest import Manifest
 from sluice_operator.desired.objects import desired_objects
 from sluice_operator.proxies.states import States
+
+log = logging.getLogger(__name__)
 
 POOL_SECONDS = 60.0
 """The pool's figures are written at most so often."""
@@ -113,10 +116,10 @@ class Reconciler:
         applied = {}
         for manifest in todo.apply:
             applied[child_key(manifest)] = await self._client.apply(manifest)
-            metrics.WRITES.labels(manifest["kind"]).inc()
+            _wrote("applied", manifest)
         for manifest in todo.delete if delete else ():
             await self._client.delete(manifest)
-            metrics.WRITES.labels(manifest["kind"]).inc()
+            _wrote("deleted", manifest)
         return applied
 
     async def _settle(
@@ -184,8 +187,15 @@ class Reconciler:
         try:
             await self._client.apply_status(body)
             metrics.WRITES.labels(names.KIND).inc()
+            log.info("%s/%s: %s", metadata["namespace"], metadata["name"], _story(new))
         except Gone:
             return  # deleted meanwhile
+
+
+def _wrote(deed: str, manifest: Manifest) -> None:
+    kind, metadata = manifest["kind"], manifest["metadata"]
+    metrics.WRITES.labels(kind).inc()
+    log.info("%s %s %s/%s", deed, kind, metadata["namespace"], metadata["name"])
 
 
 def _seen(
@@ -202,6 +212,11 @@ def _seen(
         pods=pods,
         states=states,
     )
+
+
+def _story(status: Mapping[str, Any]) -> str:
+    ready = next(c for c in status["conditions"] if c["type"] == conditions.READY)
+    return f"{status['phase']}, Ready={ready['status']} {ready['reason']}: {ready['message']}"
 
 
 def _hash(outcome: Outcome) -> str:
