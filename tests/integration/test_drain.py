@@ -23,7 +23,7 @@ def test_nobody_there(proxy: ProxyProcess) -> None:
 
 
 def test_sigint_ends_it_too(proxy: ProxyProcess) -> None:
-    proxy.signal(signal.SIGINT)
+    proxy.send_signal(signal.SIGINT)
     assert proxy.wait() == 0
 
 

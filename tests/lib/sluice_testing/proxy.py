@@ -161,14 +161,20 @@ class ProxyProcess:
         self.wait_until(taken, "the new configuration in /state")
 
     def terminate(self) -> None:
-        self.signal(signal.SIGTERM)
+        self.send_signal(signal.SIGTERM)
 
-    def signal(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
     def wait(self, seconds: float = 20.0) -> int:
         """The exit code."""
         return self._process.wait(seconds)
+
+    def kill(self) -> None:
+        """Ends the process unjudged: for one that is broken on purpose."""
+        self._finished = True
+        self._process.kill()
+        self._process.wait()
 
     def finish(self) -> None:
         """Ends the process, if it still runs, and judges its whole life."""
