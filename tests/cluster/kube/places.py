@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from kube.progress import say
+
 HERE = Path(__file__).resolve().parents[1]
 REPOSITORY = HERE.parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sluice"
@@ -49,5 +51,9 @@ def alone() -> Iterator[None]:
     """Two commands at once (two clones, a test run beside a terminal) take turns."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another command that is at work on the cluster …")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
