@@ -1,0 +1,428 @@
+"""The operator on a real cluster, installed by the chart."""
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Cluster
+
+from sluice_testing import specs
+from sluice_testing.kubernetes import (
+    Manifest,
+    apply,
+    condition,
+    eventually,
+    get,
+    listed,
+    login,
+)
+
+pytestmark = pytest.mark.cluster
+
+CHART = Path(__file__).resolve().parents[2] / "charts" / "sluice"
+SYSTEM = "sluice-system"
+OPERATOR = "deployment/sluice-operator"
+PASSWORD = "the password of app"
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """A namespace of one test, with a PostgreSQL in another one that all tests share."""
+
+    cluster: Cluster
+    name: str
+    database: str
+
+    def proxy(self, **changes: Any) -> Manifest:
+        """A DatabaseProxy `orders` in front of the database; `changes` are of the spec."""
+        changed = {f"spec.{path.replace('__', '.')}": value for path, value in changes.items()}
+        base = {"metadata.namespace": self.name, "spec.targets.0.host": self.database}
+        return specs.manifest({**base, "spec.replicas": 1, **changed})
+
+    def apply(self, *manifests: Manifest) -> None:
+        apply(self.cluster, *manifests)
+
+    def kubectl(self, *arguments: str, input: str | None = None) -> str:
+        return self.cluster.kubectl("-n", self.name, *arguments, input=input)
+
+    def get(self, kind: str, name: str = "orders") -> Manifest | None:
+        return get(self.cluster, kind, name, self.name)
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        return condition(self.get("databaseproxy"), kind)
+
+    def until(self, kind: str, status: str, words: str = "") -> dict[str, Any]:
+        """The condition, once it has this status and these words."""
+
+        def look() -> dict[str, Any] | None:
+            found = self.condition(kind)
+            told = f"{found.get('reason')} {found.get('message')}"
+            return found if found.get("status") == status and words in told else None
+
+        try:
+            return eventually(look, f"{kind}={status} {words}")
+        except AssertionError as error:
+            raise AssertionError(
+                f"{error}\n{self.kubectl('get', 'databaseproxy', '-o', 'yaml')}"
+            ) from None
+
+    def until_ready(self) -> Manifest:
+        self.until("Ready", "True")
+        proxy = self.get("databaseproxy")
+        assert proxy is not None
+        return proxy
+
+    def pods(self) -> dict[str, Manifest]:
+        """The proxy's pods by uid, without those that are ending."""
+        found = listed(self.cluster, "pods", self.name, "app.kubernetes.io/instance=orders")
+        return {
+            pod["metadata"]["uid"]: pod
+            for pod in found
+            if "deletionTimestamp" not in pod["metadata"]
+        }
+
+    def state(self) -> dict[str, Any]:
+        """`/state` of the one pod."""
+        (pod,) = self.pods().values()
+        path = f"/api/v1/namespaces/{self.name}/pods/{pod['metadata']['name']}:9127/proxy/state"
+        answer: dict[str, Any] = json.loads(self.cluster.kubectl("get", "--raw", path))
+        return answer
+
+
+@pytest.fixture(scope="session")
+def operator(cluster: Cluster) -> Cluster:
+    """The cluster with the chart installed, and the operator of the present sources in it."""
+    cluster.load_images()
+    cluster.helm(
+        *("upgrade", "--install", "sluice", str(CHART), "--namespace", SYSTEM),
+        *("--create-namespace", "--set", "image.tag=dev", "--set", "proxy.image.tag=dev"),
+    )
+    # The tag stays the same when the sources change.
+    cluster.kubectl("-n", SYSTEM, "rollout", "restart", OPERATOR)
+    cluster.kubectl("-n", SYSTEM, "rollout", "status", OPERATOR, "--timeout=120s")
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def database(operator: Cluster) -> Iterator[str]:
+    """Host of a PostgreSQL with the role `app`, in a namespace of its own."""
+    name = f"db-{uuid.uuid4().hex[:8]}"
+    operator.kubectl("create", "namespace", name)
+    apply(operator, *_postgres(name))
+    operator.kubectl("-n", name, "rollout", "status", "deployment/postgres", "--timeout=120s")
+    sql(operator, name, f"CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'")
+    yield f"postgres.{name}.svc"
+    operator.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def sql(cluster: Cluster, namespace: str, statement: str) -> None:
+    psql = ("psql", "-h", "/var/run/postgresql", "-U", "postgres", "-c", statement)
+    eventually(
+        lambda: cluster.kubectl("-n", namespace, "exec", "deployment/postgres", "--", *psql),
+        statement,
+    )
+
+
+@pytest.fixture
+def namespace(operator: Cluster, database: str) -> Iterator[Namespace]:
+    """A namespace with the Secret `orders-app`, under the strictest Pod Security."""
+    name = f"shop-{uuid.uuid4().hex[:8]}"
+    operator.kubectl("create", "namespace", name)
+    enforce = "pod-security.kubernetes.io/enforce=restricted"
+    operator.kubectl("label", "namespace", name, enforce)
+    apply(operator, login("orders-app", name, "app", PASSWORD))
+    yield Namespace(operator, name, database)
+    operator.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def _postgres(namespace: str) -> tuple[Manifest, ...]:
+    metadata = {"name": "postgres", "namespace": namespace}
+    labels = {"app": "postgres"}
+    container = {
+        "name": "postgres",
+        "image": "sluice/postgres:dev",
+        "imagePullPolicy": "IfNotPresent",
+        "env": [{"name": "POSTGRES_PASSWORD", "value": "of the superuser"}],
+        "ports": [{"name": "server", "containerPort": 5432}],
+        "readinessProbe": {
+            "exec": {"command": ["pg_isready", "-h", "127.0.0.1"]},
+            "periodSeconds": 1,
+        },
+    }
+    return (
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": metadata,
+            "spec": {
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+            },
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata,
+            "spec": {"selector": labels, "ports": [{"port": 5432, "targetPort": "server"}]},
+        },
+    )
+
+
+def dry_run(cluster: Cluster, case: specs.Case) -> str:
+    """The API server's answer to a manifest, as applied by a user; empty if it takes it."""
+    manifest = specs.manifest({"metadata.namespace": "default", **case.changes})
+    arguments = ("apply", "--dry-run=server", "--validate=strict", "-f", "-")
+    try:
+        cluster.kubectl(*arguments, input=json.dumps(manifest))
+    except Exception as refusal:
+        return str(refusal)
+    return ""
+
+
+@pytest.mark.parametrize("case", specs.GOOD, ids=str)
+def test_the_api_server_takes_the_good_specs(operator: Cluster, case: specs.Case) -> None:
+    assert dry_run(operator, case) == ""
+
+
+@pytest.mark.parametrize("case", [*specs.BAD, *specs.UNKNOWN], ids=str)
+def test_the_api_server_blames_the_same_field(operator: Cluster, case: specs.Case) -> None:
+    assert case.path in dry_run(operator, case)
+
+
+def test_a_manifest_becomes_a_ready_proxy(namespace: Namespace) -> None:
+    namespace.apply(namespace.proxy(replicas=2))
+    proxy = namespace.until_ready()
+    status = proxy["status"]
+    assert status["endpoint"] == f"orders.{namespace.name}.svc"
+    assert status["phase"] == "Running"
+    assert status["targets"] == [
+        {
+            "host": namespace.database,
+            "port": 5432,
+            "health": "Available",
+            "reason": "",
+            "maxConnections": 100,
+        }
+    ]
+    # No trace of ours on what is the user's.
+    assert "finalizers" not in proxy["metadata"]
+    assert not [key for key in proxy["metadata"]["annotations"] if "kubectl" not in key]
+    eventually(lambda: (namespace.get("databaseproxy") or {})["status"]["replicas"] == 2, "2 pods")
+    row = namespace.kubectl("get", "dbproxy", "orders", "--no-headers").split()
+    assert row[:4] == ["orders", "Running", "True", f"orders.{namespace.name}.svc"]
+
+
+def test_a_missing_secret_is_told_and_then_found(namespace: Namespace) -> None:
+    namespace.apply(namespace.proxy(auth=[{"secretRef": {"name": "later"}}]))
+    told = namespace.until("CredentialsReady", "False")
+    assert told["reason"] == "SecretNotFound"
+    assert "spec.auth[0].secretRef.name: Secret later does not exist" in told["message"]
+    assert namespace.condition("Ready")["status"] == "False"
+    namespace.apply(login("later", namespace.name, "app", PASSWORD))
+    namespace.until_ready()
+
+
+def test_a_secret_that_goes_leaves_the_last_good_configuration(namespace: Namespace) -> None:
+    namespace.apply(namespace.proxy())
+    namespace.until_ready()
+    served = namespace.state()["config"]["hash"]
+    namespace.kubectl("delete", "secret", "orders-app")
+    told = namespace.until("CredentialsReady", "False", "goes on serving")
+    assert "spec.auth[0].secretRef.name" in told["message"]
+    # What the proxy needs is kept, and what is taken from it comes back even now.
+    namespace.kubectl("delete", "service", "orders")
+    eventually(lambda: namespace.get("service"), "the Service is back")
+    assert namespace.state()["config"]["hash"] == served
+
+
+def test_a_wrong_password_is_told_and_then_right(namespace: Namespace) -> None:
+    namespace.apply(login("orders-app", namespace.name, "app", "wrong"), namespace.proxy())
+    told = namespace.until("TargetsAvailable", "False", "AuthFailure")
+    assert told["message"].startswith("spec.auth: ")
+    assert "wrong" not in told["message"]
+    assert namespace.condition("Ready")["status"] == "False"
+    namespace.apply(login("orders-app", namespace.name, "app", PASSWORD))
+    namespace.until_ready()
+
+
+def test_a_server_that_cannot_be_reached_is_told(namespace: Namespace) -> None:
+    namespace.apply(namespace.proxy(targets=[{"host": "10.96.255.254"}]))
+    told = namespace.until("TargetsAvailable", "False")
+    assert told["message"].startswith("spec.targets[0]: 10.96.255.254:5432: ")
+    assert namespace.condition("Ready")["status"] == "False"
+
+
+def test_a_changed_secret_and_setting_are_live_without_a_restart(namespace: Namespace) -> None:
+    namespace.apply(namespace.proxy())
+    before = namespace.until_ready()["status"]["configHash"]
+    pods = set(namespace.pods())
+    restarts = _restarts(namespace)
+    other = login("orders-app", namespace.name, "app", "another password")
+    namespace.apply(other)
+
+    def hash_changed() -> str:
+        proxy = namespace.get("databaseproxy") or {}
+        found: str = proxy["status"]["configHash"]
+        return found if found not in ("", before) else ""
+
+    after = eventually(hash_changed, "a new configuration", 10)
+    eventually(lambda: namespace.state()["config"]["hash"] == after, "the pod serves it", 10)
+    namespace.kubectl(
+        *("patch", "databaseproxy", "orders", "--type=merge"),
+        *("-p", '{"spec": {"connectionPool": {"maxConnectionsPercent": 7}}}'),
+    )
+    eventually(lambda: namespace.state()["config"]["hash"] not in (before, after), "again", 10)
+    assert set(namespace.pods()) == pods
+    assert _restarts(namespace) == restarts
+
+
+def _restarts(namespace: Namespace) -> int:
+    return sum(
+        status["restartCount"]
+        for pod in namespace.pods().values()
+        for status in pod["status"]["containerStatuses"]
+    )
+
+
+CHILDREN = (
+    ("deployment", "orders-proxy"),
+    ("service", "orders"),
+    ("networkpolicy", "orders-proxy"),
+    ("serviceaccount", "orders-proxy"),
+    ("secret", "orders-proxy-config"),
+    ("secret", "orders-proxy-tls"),
+    ("secret", "orders-proxy-ca-key"),
+    ("secret", "orders-proxy-ca"),
+)
+
+
+def test_a_deleted_child_comes_back(namespace: Namespace) -> None:
+    namespace.apply(namespace.proxy())
+    namespace.until_ready()
+    for kind, name in CHILDREN:
+        old = namespace.get(kind, name)
+        assert old is not None, f"{kind} {name}"
+        namespace.kubectl("delete", kind, name, "--wait=false")
+        eventually(_another(namespace, kind, name, old["metadata"]["uid"]), f"{kind} {name} back")
+    namespace.until_ready()
+
+
+def _another(namespace: Namespace, kind: str, name: str, uid: str) -> Callable[[], bool]:
+    def look() -> bool:
+        found = namespace.get(kind, name)
+        return found is not None and found["metadata"]["uid"] != uid
+
+    return look
+
+
+def test_a_foreign_edit_is_undone_and_a_foreign_field_left_alone(namespace: Namespace) -> None:
+    namespace.apply(namespace.proxy())
+    namespace.until_ready()
+    edit = {
+        "metadata": {"annotations": {"example.com/note": "mine"}, "labels": None},
+        "spec": {"selector": {"app.kubernetes.io/name": "elsewhere"}},
+    }
+    namespace.kubectl("patch", "service", "orders", "--type=merge", "-p", json.dumps(edit))
+
+    def repaired() -> bool:
+        found = namespace.get("service") or {}
+        selector = found["spec"]["selector"]["app.kubernetes.io/name"]
+        labels = found["metadata"].get("labels", {})
+        return selector == "sluice-proxy" and labels.get("app.kubernetes.io/instance") == "orders"
+
+    eventually(repaired, "the selector and the labels are ours again")
+    found = namespace.get("service")
+    assert found is not None
+    assert found["metadata"]["annotations"]["example.com/note"] == "mine"
+
+
+def test_an_object_of_somebody_else_is_not_taken(namespace: Namespace) -> None:
+    namespace.kubectl("create", "service", "clusterip", "orders", "--tcp=80")
+    namespace.apply(namespace.proxy())
+    told = namespace.until("Accepted", "False", "NameTaken")
+    assert f"Service {namespace.name}/orders exists" in told["message"]
+    service = namespace.get("service")
+    assert service is not None
+    assert service["spec"]["ports"][0]["port"] == 80
+    namespace.kubectl("delete", "service", "orders")
+    namespace.until_ready()
+
+
+def test_nothing_is_written_at_rest(namespace: Namespace) -> None:
+    namespace.apply(namespace.proxy())
+    namespace.until_ready()
+    writes = eventually(lambda: _writes_of_a_look(namespace, "still"), "an operator at rest")
+    for number in range(5):
+        assert _writes_of_a_look(namespace, str(number)) == writes
+
+
+def _writes_of_a_look(namespace: Namespace, label: str) -> dict[str, float] | None:
+    """Makes the operator look once more; its writes so far, or None if that look wrote."""
+    looks, before = _figures(namespace)
+    namespace.kubectl(
+        "label", "secret", "orders-app", f"touched={label}-{looks:.0f}", "--overwrite"
+    )
+    eventually(lambda: _figures(namespace)[0] > looks, "another look")
+    after = _figures(namespace)[1]
+    return after if after == before else None
+
+
+def _figures(namespace: Namespace) -> tuple[float, dict[str, float]]:
+    path = f"/api/v1/namespaces/{SYSTEM}/services/sluice-operator:8080/proxy/metrics"
+    lines = namespace.cluster.kubectl("get", "--raw", path).splitlines()
+    looks = [line for line in lines if line.startswith("sluice_operator_reconciles_total{")]
+    writes = [line for line in lines if line.startswith("sluice_operator_writes_total{")]
+    figures = {line.split()[0]: float(line.split()[1]) for line in writes}
+    return sum(float(line.split()[1]) for line in looks), figures
+
+
+def test_the_scale_subresource_scales(namespace: Namespace) -> None:
+    namespace.apply(namespace.proxy())
+    namespace.until_ready()
+    namespace.kubectl("scale", "databaseproxy/orders", "--replicas=2")
+    eventually(lambda: (namespace.get("databaseproxy") or {})["status"]["replicas"] == 2, "2 pods")
+    namespace.kubectl("scale", "databaseproxy/orders", "--replicas=1")
+    eventually(lambda: len(namespace.pods()) == 1, "1 pod")
+
+
+def test_a_certificate_of_the_users_takes_the_place_of_ours(namespace: Namespace) -> None:
+    namespace.apply(namespace.proxy())
+    namespace.until_ready()
+    issued = namespace.get("secret", "orders-proxy-tls")
+    assert issued is not None
+    mine: Manifest = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "mine", "namespace": namespace.name},
+        "type": "kubernetes.io/tls",
+        "data": issued["data"],
+    }
+    namespace.apply(mine, namespace.proxy(tls={"secretRef": {"name": "mine"}}))
+    eventually(lambda: namespace.get("secret", "orders-proxy-ca-key") is None, "our key is gone")
+    assert namespace.get("secret", "orders-proxy-tls") is None
+    proxy = namespace.until_ready()
+    assert proxy["status"]["caSecretName"] == "orders-proxy-ca"
+    assert namespace.get("secret", "orders-proxy-ca") is not None
+
+
+def test_a_new_operator_restarts_no_proxy(namespace: Namespace) -> None:
+    namespace.apply(namespace.proxy())
+    namespace.until_ready()
+    pods = set(namespace.pods())
+    namespace.cluster.kubectl("-n", SYSTEM, "rollout", "restart", OPERATOR)
+    namespace.cluster.kubectl("-n", SYSTEM, "rollout", "status", OPERATOR, "--timeout=120s")
+    namespace.kubectl("delete", "service", "orders")
+    eventually(lambda: namespace.get("service"), "the new operator is at work")
+    assert set(namespace.pods()) == pods
+
+
+def test_everything_goes_with_the_proxy(namespace: Namespace) -> None:
+    namespace.apply(namespace.proxy())
+    namespace.until_ready()
+    namespace.kubectl("delete", "databaseproxy", "orders", "--wait=true")
+    for kind, name in CHILDREN:
+        eventually(lambda: namespace.get(kind, name) is None, f"{kind} {name} gone", 90)  # noqa: B023

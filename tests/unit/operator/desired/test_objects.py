@@ -1,0 +1,153 @@
+"""The children as values: what each says, and what it must not depend on."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sluice_operator.api.manifest import parse
+from sluice_operator.desired.certificates import issued
+from sluice_operator.desired.inputs import Inputs, ToPods, ToRanges
+from sluice_operator.desired.manifest import Manifest, Owner
+from sluice_operator.desired.objects import desired_objects
+from sluice_proxy.config import ProxyConfig, Target, User
+from sluice_testing.specs import manifest
+
+OWNER = Owner("orders", "shop", "uid-1")
+ISSUED = issued("shop/orders", ("orders.shop.svc",), 1e9, None, None)
+
+
+def inputs(**changes: Any) -> Inputs:
+    """Inputs of the smallest proxy; `changes` are of its spec."""
+    spec = parse(manifest({f"spec.{key}": value for key, value in changes.items()})).spec
+    config = ProxyConfig("shop/orders", (Target("db"),), (User("app", "pw"),))
+    return Inputs(
+        owner=OWNER,
+        spec=spec,
+        config=config,
+        issued=ISSUED,
+        ca=ISSUED.ca.certificate,
+        egress=(ToRanges((), 5432),),
+        image="sluice/proxy:1",
+        operator_namespace="sluice-system",
+    )
+
+
+def child(given: Inputs, kind: str, name: str = "") -> Manifest:
+    found = [m for m in desired_objects(given) if m["kind"] == kind]
+    return next(m for m in found if not name or m["metadata"]["name"] == name)
+
+
+def names(given: Inputs) -> list[tuple[str, str]]:
+    return [(m["kind"], m["metadata"]["name"]) for m in desired_objects(given)]
+
+
+def test_all_children_in_the_order_of_their_needs() -> None:
+    assert names(inputs()) == [
+        ("Secret", "orders-proxy-ca-key"),
+        ("Secret", "orders-proxy-tls"),
+        ("Secret", "orders-proxy-ca"),
+        ("Secret", "orders-proxy-config"),
+        ("ServiceAccount", "orders-proxy"),
+        ("NetworkPolicy", "orders-proxy"),
+        ("Service", "orders"),
+        ("Deployment", "orders-proxy"),
+    ]
+
+
+def test_a_users_certificate_leaves_the_ca_for_clients_alone() -> None:
+    given = replace(inputs(), issued=None, ca="theirs")
+    secrets = [name for kind, name in names(given) if kind == "Secret"]
+    assert secrets == ["orders-proxy-ca", "orders-proxy-config"]
+    unknown = replace(inputs(), issued=None, ca="")
+    assert ("Secret", "orders-proxy-ca") not in names(unknown)
+
+
+def test_each_child_is_owned_and_labelled() -> None:
+    for made in desired_objects(inputs()):
+        metadata = made["metadata"]
+        assert metadata["namespace"] == "shop"
+        assert metadata["ownerReferences"] == [OWNER.reference()]
+        assert metadata["labels"]["app.kubernetes.io/managed-by"] == "sluice"
+
+
+def test_what_clients_mount_holds_no_key() -> None:
+    assert set(child(inputs(), "Secret", "orders-proxy-ca")["data"]) == {"ca.crt"}
+
+
+def test_neither_passwords_nor_settings_touch_the_pod_template() -> None:
+    before = child(inputs(), "Deployment")["spec"]["template"]
+    config = replace(inputs().config, users=(User("app", "new"),), debug_logging=True)
+    changed = replace(inputs(idleClientTimeoutSeconds=99), config=config)
+    assert child(changed, "Deployment")["spec"]["template"] == before
+
+
+def test_the_deployment() -> None:
+    spec = child(inputs(replicas=5), "Deployment")["spec"]
+    pod = spec["template"]["spec"]
+    container = pod["containers"][0]
+    assert spec["replicas"] == 5
+    assert spec["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
+    assert container["image"] == "sluice/proxy:1"
+    assert container["args"] == ["--config", "/etc/sluice/config.json"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["terminationGracePeriodSeconds"] > inputs().config.drain_seconds
+    assert not any("subPath" in mount for mount in container["volumeMounts"])
+
+
+def policy(given: Inputs) -> dict[str, Any]:
+    found: dict[str, Any] = child(given, "NetworkPolicy")["spec"]
+    return found
+
+
+DNS = {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
+
+
+def test_by_default_the_namespace_and_the_operator_come_in() -> None:
+    assert policy(inputs())["policyTypes"] == ["Ingress", "Egress"]
+    clients, operator = policy(inputs())["ingress"]
+    assert clients == {"from": [{"podSelector": {}}], "ports": [{"protocol": "TCP", "port": 5432}]}
+    assert operator["ports"] == [{"protocol": "TCP", "port": 9127}]
+    assert operator["from"][0]["namespaceSelector"] == {
+        "matchLabels": {"kubernetes.io/metadata.name": "sluice-system"}
+    }
+
+
+def test_allowed_clients_stand_as_the_user_wrote_them() -> None:
+    peers = [
+        {"namespaceSelector": {}, "podSelector": {"matchLabels": {"tier": "functions"}}},
+        {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}},
+        {"podSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}},
+    ]
+    assert policy(inputs(network={"allowedClients": peers}))["ingress"][0]["from"] == peers
+
+
+@pytest.mark.parametrize(
+    ("egress", "rule"),
+    [
+        (ToRanges((), 5432), {"ports": [{"protocol": "TCP", "port": 5432}]}),
+        (
+            ToRanges(("10.0.0.7/32", "fd00::/8"), 6543),
+            {
+                "to": [{"ipBlock": {"cidr": "10.0.0.7/32"}}, {"ipBlock": {"cidr": "fd00::/8"}}],
+                "ports": [{"protocol": "TCP", "port": 6543}],
+            },
+        ),
+        (
+            ToPods("data", (("app", "pg"),), "server"),
+            {
+                "to": [
+                    {
+                        "namespaceSelector": {
+                            "matchLabels": {"kubernetes.io/metadata.name": "data"}
+                        },
+                        "podSelector": {"matchLabels": {"app": "pg"}},
+                    }
+                ],
+                "ports": [{"protocol": "TCP", "port": "server"}],
+            },
+        ),
+    ],
+)
+def test_egress_goes_to_the_target_and_to_dns(egress: Any, rule: dict[str, Any]) -> None:
+    assert policy(replace(inputs(), egress=(egress,)))["egress"] == [rule, DNS]
