@@ -46,14 +46,21 @@ class Seen:
     states: Mapping[str, ProxyState]
 
     @property
+    def answers(self) -> tuple[ProxyState, ...]:
+        """What ready pods said; a silent one may just be slow, and tells nothing."""
+        return tuple(
+            self.states[pod.name] for pod in self.pods if pod.serving and pod.name in self.states
+        )
+
+    @property
     def current(self) -> tuple[ProxyState, ...]:
         """Answers of ready pods that serve the applied document."""
-        answers = (self.states.get(pod.name) for pod in self.pods if pod.serving)
-        return tuple(
-            state
-            for state in answers
-            if state is not None and state.config_hash == self.config_hash
-        )
+        return tuple(state for state in self.answers if state.config_hash == self.config_hash)
+
+    @property
+    def behind(self) -> int:
+        """How many ready pods serve another document."""
+        return len(self.answers) - len(self.current)
 
     @property
     def refusal(self) -> str:
@@ -149,9 +156,8 @@ def _progressing(seen: Seen) -> Verdict:
         return Verdict("False", "ConfigurationRefused", seen.refusal)
     if _rolling(seen.deployment):
         return Verdict("True", "RollingOut", "pods are being replaced or started")
-    serving = [pod for pod in seen.pods if pod.serving]
-    if len(seen.current) < len(serving):
-        sentence = f"{len(seen.current)} of {len(serving)} pods serve the new configuration"
+    if seen.behind:
+        sentence = f"pods that still serve the previous configuration: {seen.behind}"
         return Verdict("True", "ConfigurationPending", sentence)
     return Verdict("False", "Settled")
 

@@ -1,0 +1,132 @@
+"""From spec and cluster to inputs, or to what is missing with the last good document."""
+
+from base64 import b64encode
+from dataclasses import replace
+from typing import Any
+
+from sluice_operator.api.manifest import parse
+from sluice_operator.api.v1alpha1 import DatabaseProxy
+from sluice_operator.decide.observed import Observed, Pod, child_key
+from sluice_operator.decide.resolve import Installation, Resolution, resolve
+from sluice_operator.desired.certificates import LEAF_LIFE
+from sluice_operator.desired.inputs import Inputs
+from sluice_operator.desired.objects import desired_objects
+from sluice_testing.specs import manifest
+
+NOW = 1_800_000_000.0
+HERE = Installation("sluice/proxy:1", "sluice-system")
+APP = {"orders-app": {"username": b"app", "password": b"pw"}}
+EMPTY = Observed({}, {}, {}, ())
+
+
+def proxy(**changes: Any) -> DatabaseProxy:
+    changed = {f"spec.{key}": value for key, value in changes.items()}
+    return parse(manifest({"metadata.uid": "uid-1", **changed}))
+
+
+def solved(observed: Observed, now: float = NOW, **changes: Any) -> Inputs:
+    resolution = resolve(proxy(**changes), observed, HERE, now)
+    assert resolution.missing is None
+    assert resolution.inputs is not None
+    return resolution.inputs
+
+
+def after(inputs: Inputs, **observed: Any) -> Observed:
+    """The cluster once the children of `inputs` were applied."""
+    children = {child_key(made): made for made in desired_objects(inputs)}
+    return replace(Observed(APP, {}, children, ()), **observed)
+
+
+def test_what_is_there_becomes_inputs() -> None:
+    inputs = solved(Observed(APP, {}, {}, ()))
+    assert [user.name for user in inputs.config.users] == ["app"]
+    assert inputs.config.certificate is not None
+    assert inputs.ca == inputs.issued.ca.certificate if inputs.issued else False
+    assert inputs.image == "sluice/proxy:1"
+
+
+def test_looking_again_changes_nothing() -> None:
+    inputs = solved(Observed(APP, {}, {}, ()))
+    assert solved(after(inputs), NOW + 60) == inputs
+
+
+def test_a_changed_password_keeps_the_previous_one_across_restarts() -> None:
+    inputs = solved(Observed(APP, {}, {}, ()))
+    secrets = {"orders-app": {"username": b"app", "password": b"new"}}
+    (user,) = solved(after(inputs, secrets=secrets), NOW + 5).config.users
+    assert (user.password, user.previous_password) == ("new", "pw")
+    assert user.previous_until == NOW + 65
+
+
+def told(resolution: Resolution) -> tuple[str, str, str]:
+    assert resolution.missing is not None
+    return (
+        resolution.missing.condition,
+        resolution.missing.reason,
+        resolution.missing.path,
+    )
+
+
+SECRET_GONE = ("CredentialsReady", "SecretNotFound", "spec.auth[0].secretRef.name")
+
+
+def test_a_missing_secret_at_the_start_gives_nothing_to_serve() -> None:
+    resolution = resolve(proxy(), EMPTY, HERE, NOW)
+    assert resolution.inputs is None
+    assert told(resolution) == SECRET_GONE
+
+
+def test_a_missing_secret_later_leaves_the_last_good_document() -> None:
+    inputs = solved(Observed(APP, {}, {}, ()))
+    resolution = resolve(
+        proxy(idleClientTimeoutSeconds=99), after(inputs, secrets={}), HERE, NOW + 60
+    )
+    assert told(resolution) == SECRET_GONE
+    assert resolution.inputs is not None
+    assert resolution.inputs.config == inputs.config
+
+
+def test_the_last_good_document_still_gets_a_fresh_certificate_of_ours() -> None:
+    inputs = solved(Observed(APP, {}, {}, ()))
+    late = NOW + 0.9 * LEAF_LIFE.total_seconds()
+    resolution = resolve(proxy(), after(inputs, secrets={}), HERE, late)
+    assert resolution.inputs is not None
+    assert resolution.inputs.issued is not None
+    assert resolution.inputs.config.certificate == resolution.inputs.issued.shown()
+    assert resolution.inputs.config.certificate != inputs.config.certificate
+
+
+def test_a_certificate_of_the_users_stays_in_the_last_good_document() -> None:
+    mine = solved(Observed(APP, {}, {}, ())).issued
+    assert mine is not None
+    data = {"tls.crt": mine.leaf.certificate.encode(), "tls.key": mine.leaf.key.encode()}
+    tls = {"secretRef": {"name": "mine"}}
+    inputs = solved(Observed({**APP, "mine": data}, {}, {}, ()), tls=tls)
+    assert inputs.issued is None
+    assert inputs.ca == ""
+    resolution = resolve(proxy(tls=tls), after(inputs, secrets={}), HERE, NOW)
+    assert resolution.inputs is not None
+    assert resolution.inputs.config.certificate == mine.shown()
+
+
+def test_a_document_of_somebody_else_is_not_believed() -> None:
+    inputs = solved(Observed(APP, {}, {}, ()))
+    stranger = replace(inputs, owner=replace(inputs.owner, uid="uid-0"))
+    observed = after(stranger, secrets={})
+    assert resolve(proxy(), observed, HERE, NOW).inputs is None
+
+
+def test_an_unreadable_document_is_as_none() -> None:
+    inputs = solved(Observed(APP, {}, {}, ()))
+    observed = after(inputs)
+    secret = observed.children["Secret", "orders-proxy-config"]
+    for content in (b"{}", b"\xff", b"not JSON"):
+        secret["data"]["config.json"] = b64encode(content).decode()
+        assert solved(observed, NOW).config.users == inputs.config.users
+
+
+def test_the_fleet_has_room_for_a_surge_and_for_all_that_live() -> None:
+    pods = tuple(Pod(f"p{n}", "", True, False, "") for n in range(7))
+    assert solved(Observed(APP, {}, {}, ())).config.fleet_size == 3
+    assert solved(Observed(APP, {}, {}, pods[:3])).config.fleet_size == 3
+    assert solved(Observed(APP, {}, {}, pods)).config.fleet_size == 7
