@@ -113,7 +113,9 @@ class Pools:
         pool.waiters[waiter] = self._clock()
         self.waiting += 1
         self._make_room(pool)
-        if self.borrow_timeout == 0 and self._drop_waiter(pool, waiter):
+        if self.borrow_timeout == 0 and len(pool.waiters) > pool.connecting:
+            # A connection that is being opened for it is not worth a failure.
+            self._drop_waiter(pool, waiter)
             waiter.refuse(BorrowTimeout())
         return None
 
@@ -206,13 +208,17 @@ class Pools:
         limit = self._clock() - self.borrow_timeout
         expired = 0
         for pool in list(self._pools.values()):
-            while pool.waiters and pool.oldest_wait <= limit:
+            while pool.waiters and pool.oldest_wait <= limit and not self._is_served_soon(pool):
                 expired += 1
                 self._first_waiter(pool).refuse(
                     BorrowTimeout(pool.last_error.message if pool.last_error else "")
                 )
             self._prune(pool)
         return expired
+
+    def _is_served_soon(self, pool: Pool) -> bool:
+        """With a timeout of 0: the first attempts for those who wait are still under way."""
+        return self.borrow_timeout == 0 and not pool.failures and pool.connecting > 0
 
     def close_idle(self, reason: str, idle_before: float | None = None) -> None:
         """Closes idle connections, those not used since `idle_before` if given."""

@@ -88,6 +88,10 @@ class ClientSession:
     def queries(self) -> int:
         return self._requests.queries
 
+    @property
+    def mid_message(self) -> bool:
+        return self._framer.remain > 0
+
     def begin(self) -> None:
         """Greets the client, at once if any server connection of its pool ever told how."""
         known = self._lobby.welcome(self.key)
@@ -146,6 +150,9 @@ class ClientSession:
             server.peer.write(out)
         if leaves:
             self.leave()
+        elif rest and not self._framer.remain:
+            # The rest of a message that the server had already answered, as in a failed COPY.
+            server.reconsider()
 
     def _wake(self, data: bytes, frames: list[Frame]) -> None:
         """The first bytes of a new transaction, unless they ask nothing of a server."""
@@ -285,7 +292,7 @@ class ClientSession:
         if state in (WAITING, GREETING):
             self._lobby.give_up(self)
         if server is not None:
-            self._lobby.orphan(server, cut=self._framer.remain > 0)
+            self._lobby.orphan(server, cut=self.mid_message)
         self._lobby.gone(self)
         self.peer.close()
 

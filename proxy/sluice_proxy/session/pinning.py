@@ -104,7 +104,11 @@ def _by_any_word(words: list[bytes]) -> PinReason:
             found |= PinReason.TEMPORARY_OBJECT
         elif word in _LOCKS:
             found |= PinReason.ADVISORY_LOCK
-        elif word in _SETTING_FUNCTIONS or (word == b"set_config" and not _is_local(words, at)):
+        elif (
+            word in _SETTING_FUNCTIONS
+            or (word == b"set_config" and not _is_local(words, at))
+            or (word == b"pg_settings" and b"update" in words)
+        ):
             found |= PinReason.SESSION_SETTING
         elif word.startswith(b"dblink_connect"):
             found |= PinReason.UNKNOWN

@@ -15,7 +15,7 @@ class Holding(Protocol):
 
     @property
     def settled(self) -> bool:
-        """No reply is owed, no COPY runs, the stream rests between two messages."""
+        """No reply is owed, no COPY runs, both streams rest between two messages."""
 
     status: int  # of the last ReadyForQuery
     cancels: int  # cancel requests on their way to the server

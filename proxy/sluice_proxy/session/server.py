@@ -10,7 +10,7 @@ from sluice_proxy.session.pinning import INDELIBLE, PinReason
 from sluice_proxy.session.release import may_release
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages
-from sluice_proxy.wire.expected import QUERY, SKIP, SYNC, ExpectedReplies
+from sluice_proxy.wire.expected import QUERY, SKIP, ExpectedReplies
 from sluice_proxy.wire.framing import FROM_SERVER, Frame, Framer
 
 _ROLLBACK = messages.query(b"ROLLBACK")
@@ -37,6 +37,10 @@ class Client(Protocol):
 
     peer: Peer
     unnamed: bytes | None
+
+    @property
+    def mid_message(self) -> bool:
+        """The first part of a message was sent to the server, the rest is still to come."""
 
     def on_released(self) -> None: ...
 
@@ -65,8 +69,7 @@ class ServerConnection:
     """
 
     __slots__ = (
-        "_base", "_discarding", "_framer", "_keeper", "_skip_rest", "_syncing",
-        "_told_fatal",
+        "_base", "_discarding", "_framer", "_keeper", "_skip_rest", "_told_fatal",
         "application_name", "cancels", "client", "closing", "default_application_name",
         "expected", "idle_since", "key", "login", "orphaned_at", "parameters", "peer", "pins",
         "slot_ready", "status",
@@ -93,13 +96,17 @@ class ServerConnection:
         self.orphaned_at: float | None = None
         self.closing = False
         self._discarding = False
-        self._syncing = False
         self._skip_rest = 0
         self._told_fatal = False
 
     @property
     def settled(self) -> bool:
-        return self.expected.settled and self._framer.at_boundary
+        client = self.client
+        return (
+            self.expected.settled
+            and self._framer.at_boundary
+            and (client is None or not client.mid_message)
+        )
 
     def share_parameters(self, known: dict[bytes, bytes]) -> None:
         """Uses `known` in place of an equal dict: sameness is then a matter of identity."""
@@ -231,26 +238,23 @@ class ServerConnection:
             self._give_up("its state cannot be undone")
         elif self.cancels:
             return
+        elif self.expected.unsynced:
+            # A Sync would commit what the client never finished: the server undoes it.
+            self._give_up("the client left in the middle of a pipeline")
         elif not self.settled:
-            self._synchronise()
+            # What the client asked for runs on, as it would on the server, until the
+            # keeper loses patience.
+            return
         elif self.status != c.IDLE:
             self._run(_ROLLBACK)
         elif self.pins and not self._discarding:
             self._discarding = True
             self._run(_DISCARD_ALL)
         else:
-            self._discarding = self._syncing = False
+            self._discarding = False
             self.pins = PinReason.NONE
             self.orphaned_at = None
             self._keeper.freed(self)
-
-    def _synchronise(self) -> None:
-        # Whatever was half said ends with a Sync; what the client asked for runs on, as
-        # it would on the server, until the keeper loses patience.
-        if not self._syncing:
-            self._syncing = True
-            self.expected.push(SYNC | SKIP)
-            self.peer.write(messages.SYNC)
 
     def _run(self, query: bytes) -> None:
         self.expected.push(QUERY | SKIP)

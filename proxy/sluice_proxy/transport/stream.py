@@ -1,5 +1,6 @@
 """One data connection: bytes in, bytes out, in clear or over TLS on the same descriptor."""
 
+import contextlib
 import logging
 import socket
 import ssl
@@ -254,6 +255,10 @@ class Stream:
 
     def _shut_down(self) -> None:
         self._shut = True
+        if self._tls is not None:
+            # close_notify: without it the peer must take the end for an attack (RFC 8446, 6.1).
+            with contextlib.suppress(OSError, ValueError):
+                self._tls.unwrap()
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError as error:

@@ -50,7 +50,16 @@ class ExpectedReplies:
     to have succeeded, None when there is none.
     """
 
-    __slots__ = ("_parses", "_queue", "_sync_in_copy", "copy_in", "doubt", "ignoring", "unnamed")
+    __slots__ = (
+        "_parses",
+        "_queue",
+        "_sync_in_copy",
+        "copy_in",
+        "doubt",
+        "ignoring",
+        "unnamed",
+        "unsynced",
+    )
 
     def __init__(self) -> None:
         self._queue: deque[int] = deque()
@@ -59,12 +68,15 @@ class ExpectedReplies:
         self.copy_in = False
         self.ignoring = False
         self.doubt = False
+        # Extended messages were sent and no Sync after them: their implicit transaction is
+        # open, even when each of them has been answered.
+        self.unsynced = False
         self.unnamed: bytes | None = None
 
     @property
     def settled(self) -> bool:
-        """Nothing is owed, no COPY runs, nothing is being skipped, nothing is in doubt."""
-        return not (self._queue or self.copy_in or self.ignoring or self.doubt)
+        """Nothing is owed, no COPY runs, nothing awaits a Sync, nothing is in doubt."""
+        return not (self._queue or self.unsynced or self.copy_in or self.ignoring or self.doubt)
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -74,15 +86,17 @@ class ExpectedReplies:
         if self.copy_in:
             self._push_in_copy(entry)
         elif not self.ignoring:
+            self.unsynced = entry & KIND in _EXTENDED
             self._queue.append(entry)
         elif entry & KIND == SYNC:
-            self.ignoring = False
+            self.ignoring = self.unsynced = False
             self._queue.append(entry)
 
     def push_parse_unnamed(self, message: bytes | None, action: int = FORWARD) -> None:
         """A Parse of the unnamed statement was sent; `message` is None when too long to keep."""
         if self.ignoring or self.copy_in:
             return
+        self.unsynced = True
         self._queue.append(PARSE_UNNAMED | action)
         self._parses.append(message)
 
@@ -186,6 +200,7 @@ class ExpectedReplies:
         request = queue.popleft()
         while queue and queue[0] & KIND == SYNC:
             queue.popleft()
+            self.unsynced = asked == EXECUTE
         if queue and queue[0] == COPY_END:
             queue.popleft()
         else:

@@ -15,7 +15,15 @@ _AFTER_SEMICOLON = re.compile(rb";\s*" + _FIRST, re.IGNORECASE)
 # A comment may stand before the first word, a line comment ends with its line.
 _AFTER_COMMENT = re.compile(rb"(?:\*/|[;\n])\s*" + _FIRST, re.IGNORECASE)
 # Words that matter wherever they stand, in lower case.
-_ANYWHERE = (b"temp", b"advisory_lock", b"set_config", b"hold", b"setseed", b"dblink_connect")
+_ANYWHERE = (
+    b"temp",
+    b"advisory_lock",
+    b"set_config",
+    b"hold",
+    b"setseed",
+    b"pg_settings",
+    b"dblink_connect",
+)
 
 # The longest word above and its surroundings fit in this many bytes, so that a text read
 # in pieces misses none when the pieces overlap by as much.
