@@ -2,25 +2,71 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
+BIN := .venv/bin
+CRD := $(BIN)/python -m sluice_operator.api.crd --crd crds/sluice.dev_databaseproxies.yaml --chart charts/sluice/templates/crd.yaml
+# What a test may take in all; the ten longest are shown at the end of a run.
+PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help
 help: ## what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
-$(VENV)/.ready: tests/requirements.lock pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON) (3.11 to 3.13)"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "missing: Python 3.11 to 3.13 ($(PYTHON) is $$($(PYTHON) -V)); set PYTHON="; exit 1; }
-	@echo "== Python environment in $(VENV)"
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r tests/requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
-	@touch $@
+.PHONY: demo
+demo: $(BIN)/.ready ## from nothing to 1,000 pooled clients on a real cluster, with figures and a plot
+	@$(BIN)/python tests/demo/demo.py
 
-.PHONY: venv
-venv: $(VENV)/.ready
+.PHONY: test
+test: $(BIN)/.ready postgres images ## every test: unit to integration on PostgreSQL 15 to 18, then the cluster
+	@$(BIN)/python tests/tools/stage.py "tests without a cluster" $(PYTEST) -m "not cluster" tests
+	@$(BIN)/python tests/tools/stage.py "tests on the cluster" $(PYTEST) -m cluster tests/cluster
+
+.PHONY: check
+check: $(BIN)/.ready ## lint, types, doors between rooms, generated files in step
+	@$(BIN)/python tests/tools/stage.py "ruff" $(BIN)/ruff check .
+	@$(BIN)/python tests/tools/stage.py "ruff format" $(BIN)/ruff format --check --quiet .
+	@$(BIN)/python tests/tools/stage.py "mypy" $(BIN)/mypy
+	@$(BIN)/python tests/tools/stage.py "import-linter" $(BIN)/lint-imports --no-logo
+	@$(BIN)/python tests/tools/stage.py "generated files in step" $(CRD) --check
+	@$(BIN)/python tests/tools/stage.py "lock files in step" $(BIN)/python tests/tools/locks.py --check
+
+.PHONY: bench
+bench: $(BIN)/.ready postgres ## CPU per transaction and latency: Sluice, PgBouncer and direct, in one run
+	@$(BIN)/python tests/bench/bench.py
+
+.PHONY: images
+images: cluster ## build the images and load them into the cluster
+	@$(PYTHON) tests/cluster/cluster.py images
+
+.PHONY: cluster
+cluster: ## bring up a real Kubernetes by kind; prints its KUBECONFIG
+	@$(PYTHON) tests/cluster/cluster.py up
+
+.PHONY: cluster-down
+cluster-down: ## remove the cluster and every trace of it
+	@$(PYTHON) tests/cluster/cluster.py down
+
+.PHONY: crds
+crds: $(BIN)/.ready ## write the CRD anew from the model
+	@$(CRD)
 
 .PHONY: locks
-locks: $(VENV)/.ready ## write the lock files anew (newest versions within pyproject's bounds)
-	$(BIN)/python tests/tools/locks.py
+locks: $(BIN)/.ready ## write the lock files anew, with the newest versions that pyproject.toml allows
+	@$(BIN)/python tests/tools/locks.py
+
+.PHONY: clean
+clean: ## remove what was made here; what is cached for all clones stays
+	rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+.PHONY: postgres
+postgres: $(BIN)/.ready
+	@$(BIN)/python tests/postgres/install.py >/dev/null
+
+$(BIN)/.ready: tests/requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON), Python 3.11 to 3.13"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "missing: Python 3.11 to 3.13 ($(PYTHON) is $$($(PYTHON) -V)); set PYTHON="; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' || { echo "missing: Python's venv (Debian: apt-get install python3-venv)"; exit 1; }
+	@echo "== Python environment"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
