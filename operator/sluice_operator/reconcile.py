@@ -16,7 +16,7 @@ from sluice_operator.api import conditions
 from sluice_operator.api.manifest import InvalidManifest, parse
 from sluice_operator.api.v1alpha1 import DatabaseProxy
 from sluice_operator.cluster.client import Client
-from sluice_operator.cluster.errors import Gone, Rejected
+from sluice_operator.cluster.errors import Forbidden, Gone, Rejected
 from sluice_operator.cluster.observe import observe
 from sluice_operator.decide import egress
 from sluice_operator.decide.observed import ChildKey, Observed, Pod, child_key
@@ -107,8 +107,8 @@ class Reconciler:
         try:
             # What the last good document needs may be unknown to a spec that is not whole.
             applied = await self._apply(todo, delete=missing is None)
-        except Rejected as error:
-            refused = Missing(conditions.ACCEPTED, "Rejected", "spec", error.message)
+        except (Rejected, Forbidden) as error:
+            refused = Missing(conditions.ACCEPTED, type(error).__name__, "", error.message)
             return Outcome(inputs, refused, observed.children.get(key))
         return Outcome(inputs, missing, applied.get(key, observed.children.get(key)))
 

@@ -1,0 +1,20 @@
+"""Probes and metrics."""
+
+import aiohttp
+
+from sluice_operator.doors.http import Checks, serve
+
+
+async def test_probes_and_metrics() -> None:
+    ready = [False]
+    runner = await serve(Checks(alive=lambda: True, ready=lambda: ready[0]), 0)
+    port = runner.addresses[0][1]
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        assert (await session.get("/healthz")).status == 200
+        assert (await session.get("/readyz")).status == 503
+        ready[0] = True
+        assert (await session.get("/readyz")).status == 200
+        answer = await session.get("/metrics")
+        assert "sluice_operator_queue_waiting" in await answer.text()
+        assert answer.headers["Content-Type"].startswith("text/plain")
+    await runner.cleanup()
