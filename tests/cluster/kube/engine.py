@@ -20,6 +20,7 @@ _LOG = places.ENGINE / "dockerd.log"
 _BEFORE = places.ENGINE / "before.json"
 _CAP_SYS_RESOURCE = 24
 _START_SECONDS = 60.0
+_PROGRAMS = ("dockerd", "containerd", "runc")
 
 
 @dataclass(frozen=True)
@@ -157,18 +158,19 @@ def _end_stale() -> None:
 
 
 def processes() -> list[int]:
-    """The processes of our engine: those whose command line names its folder."""
-    mark = str(places.ENGINE).encode()
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and int(folder.name) != os.getpid():
-            try:
-                words = (folder / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if mark in words and b"cluster.py" not in words:
-                found.append(int(folder.name))
-    return found
+    """The processes of our engine: programs of Docker whose command line names its folder."""
+    pids = (int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit())
+    return [pid for pid in pids if _is_ours(pid)]
+
+
+def _is_ours(pid: int) -> bool:
+    try:
+        program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has ended, or is the kernel's
+        return False
+    # (A program that was replaced by an upgrade is called "… (deleted)".)
+    return program.startswith(_PROGRAMS) and str(places.ENGINE).encode() in words
 
 
 def end(pid: int, patience: float = 20.0) -> None:
@@ -205,4 +207,5 @@ def stop() -> None:
         machine.unmount_below(places.ENGINE)
         if (then := before()) is not None:
             machine.restore(then)
+    with stage("Docker engine: remove its data"):
         shutil.rmtree(places.ENGINE)

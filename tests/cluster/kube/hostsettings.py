@@ -7,9 +7,10 @@ them into single steps. On an ordinary machine there is nothing to hand over.
 import ast
 import os
 import shutil
+import sys
 from pathlib import Path
 
-from kube.shell import run
+from kube.shell import CommandFailed, run
 
 _CA_IN_BUILD = "/run/secrets/ca"
 _PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout")
@@ -35,8 +36,12 @@ def secrets(folder: Path) -> dict[str, Path]:
 
 def _pip_settings() -> dict[str, str]:
     """What `pip config` knows, from files and the environment, by the setting's plain name."""
+    try:
+        said = run(sys.executable, "-m", "pip", "config", "list")
+    except CommandFailed:  # no pip on this machine, and so nothing it is told
+        return {}
     settings = {}
-    for line in run("python3", "-m", "pip", "config", "list").splitlines():
+    for line in said.splitlines():
         name, _, value = line.partition("=")
         plain = name.rsplit(".", 1)[-1].replace("default-timeout", "timeout")
         if plain in (*_PIP_SETTINGS, "cert"):
