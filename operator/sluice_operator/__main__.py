@@ -9,9 +9,11 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import sys
 
 import kopf
+from kopf._core.engines.peering import Identity
 
 from sluice_operator import names
 from sluice_operator.cluster.client import Client, connect
@@ -88,6 +90,8 @@ async def watch(queue: WorkQueue[Key], ready: asyncio.Event) -> None:
         settings=operator_settings(),
         standalone=True,
         clusterwide=True,
+        # kopf would ask for the user's name, and a container's user may have none.
+        identity=Identity(socket.gethostname()),
         ready_flag=ready,
     )
 

@@ -21,7 +21,8 @@ from sluice_testing.kubernetes import (
     login,
 )
 
-pytestmark = pytest.mark.cluster
+# The first test of a run may have to wait for the cluster and the images.
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "sluice"
 SYSTEM = "sluice-system"
