@@ -31,7 +31,7 @@ check: $(BIN)/.ready ## lint, types, doors between rooms, generated files in ste
 
 .PHONY: bench
 bench: $(BIN)/.ready postgres ## CPU per transaction and latency: Sluice, PgBouncer and direct, in one run
-	@$(BIN)/python tests/bench/bench.py
+	@PYTHONPATH=tests/lib $(BIN)/python tests/bench/bench.py
 
 .PHONY: images
 images: cluster ## build the images and load them into the cluster
