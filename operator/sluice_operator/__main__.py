@@ -13,7 +13,6 @@ import socket
 import sys
 
 import kopf
-from kopf._core.engines.peering import Identity
 
 from sluice_operator import names
 from sluice_operator.cluster.client import Client, connect
@@ -91,7 +90,7 @@ async def watch(queue: WorkQueue[Key], ready: asyncio.Event) -> None:
         standalone=True,
         clusterwide=True,
         # kopf would ask for the user's name, and a container's user may have none.
-        identity=Identity(socket.gethostname()),
+        identity=socket.gethostname(),  # type: ignore[arg-type]
         ready_flag=ready,
     )
 
