@@ -6,15 +6,24 @@ from sluice_testing.door import Door
 from sluice_testing.fixtures import DoorOf, MakeConfig, StartProxy
 from sluice_testing.postgres import Postgres
 from sluice_testing.proxy import ProxyProcess, wait_until
-from sluice_testing.raw import RawClient, query
+from sluice_testing.raw import query
+
+SETTINGS = {"max_connections": 20, "superuser_reserved_connections": 5, "reserved_connections": 0}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def small(own_server: Postgres) -> Postgres:
     """max_connections 20, of which 5 are for superusers."""
-    own_server.settings |= {"max_connections": 20, "superuser_reserved_connections": 5}
-    own_server.restart()
+    configure(own_server, **SETTINGS)
+    wait_until(lambda: own_server.sample_connections() == 0, "no connections of earlier tests")
     return own_server
+
+
+def configure(server: Postgres, **settings: int) -> None:
+    """Restarts only for a change."""
+    if server.settings != {**server.settings, **settings}:
+        server.settings.update(settings)
+        server.restart()
 
 
 @pytest.mark.parametrize(
@@ -39,7 +48,6 @@ def test_shares(
     fleet: int,
     share: int,
 ) -> None:
-    wait_until(lambda: small.sample_connections() == 0, "no connections of earlier tests")
     proxy = start_proxy(make_config(small, budget=percent, fleet_size=fleet))
     [target] = proxy.state()["targets"]
     assert target["maxConnections"] == 20
@@ -49,27 +57,21 @@ def test_shares(
 
 def taken(proxy: ProxyProcess, door: Door, server: Postgres, clients: int) -> int:
     """The app's connections on the server when so many clients want one at once."""
-    crowd: list[RawClient] = [door.raw() for _ in range(clients)]
-    for client in crowd:
-        client.send(query("BEGIN"))
     budget = proxy.state()["pool"]["budget"]
-    proxy.wait_for_pool(open=budget, waiting=clients - budget)
-    count = server.sample_connections()
-    for client in crowd:
-        client.close()
-    return count
+    with door.crowd(clients) as crowd:
+        for client in crowd:
+            client.send(query("BEGIN"))
+        proxy.wait_for_pool(open=budget, waiting=clients - budget)
+        return server.sample_connections()
 
 
 def test_reserved_connections_of_16_and_later(
     small: Postgres, make_config: MakeConfig, start_proxy: StartProxy
 ) -> None:
     """`reserved_connections` are for pg_use_reserved_connections: not for the app either."""
-    small.settings["reserved_connections"] = 4
-    small.restart()
+    configure(small, reserved_connections=4)
     proxy = start_proxy(make_config(small, budget=100))
     assert proxy.state()["pool"]["budget"] == 20 - 5 - 4
-    del small.settings["reserved_connections"]
-    small.restart()
 
 
 def test_a_changed_max_connections_is_noticed(
@@ -77,24 +79,20 @@ def test_a_changed_max_connections_is_noticed(
 ) -> None:
     """After the restart that such a change needs, with the next login."""
     proxy = start_proxy(make_config(small, budget=50))
-    small.settings["max_connections"] = 30
-    small.restart()
+    configure(small, max_connections=30)
     with door_of(proxy).raw() as client:
         assert client.value("SHOW max_connections") == "30"
     proxy.wait_until(lambda: proxy.state()["pool"]["budget"] == 15, "half of 30")
-    small.settings["max_connections"] = 20
-    small.restart()
 
 
 def test_two_of_a_fleet_share_the_budget(
     small: Postgres, make_config: MakeConfig, start_proxy: StartProxy, door_of: DoorOf
 ) -> None:
     fleet = [start_proxy(make_config(small, budget=60, fleet_size=2)) for _ in range(2)]
-    crowd = [door_of(proxy).raw() for proxy in fleet for _ in range(8)]
-    for client in crowd:
-        client.send(query("BEGIN"))
-    for proxy in fleet:
-        proxy.wait_for_pool(open=6, waiting=2)
-    assert small.sample_connections() == 12
-    for client in crowd:
-        client.close()
+    one, other = (door_of(proxy) for proxy in fleet)
+    with one.crowd(8) as ours, other.crowd(8) as theirs:
+        for client in ours + theirs:
+            client.send(query("BEGIN"))
+        for proxy in fleet:
+            proxy.wait_for_pool(open=6, waiting=2)
+        assert small.sample_connections() == 12

@@ -105,12 +105,10 @@ def test_connecting_alone_borrows_nothing(proxy: ProxyProcess, door: Door) -> No
 @pytest.fixture
 def holders(proxy: ProxyProcess, door: Door) -> Iterator[list[RawClient]]:
     """As many open transactions as there are server connections."""
-    clients = [door.raw() for _ in range(BUDGET)]
-    for client in clients:
-        client.ask(query("BEGIN"))
-    yield clients
-    for client in clients:
-        client.close()
+    with door.crowd(BUDGET) as clients:
+        for client in clients:
+            client.ask(query("BEGIN"))
+        yield clients
 
 
 def test_an_idle_transaction_keeps_its_connection(
@@ -139,15 +137,14 @@ def test_a_failed_transaction_keeps_its_connection(
 def test_waiters_are_served_in_their_order(
     holders: list[RawClient], proxy: ProxyProcess, door: Door
 ) -> None:
-    queue = [door.raw() for _ in range(5)]
-    for place, client in enumerate(queue, 1):
-        client.send(query("SELECT clock_timestamp()"))
-        proxy.wait_for_pool(waiting=place)
-    holders[0].ask(query("COMMIT"))
-    times = []
-    for client in queue:
-        times += [m.row[0] for m in client.read_until("Z") if m.kind == "D"]
-        client.close()
+    times: list[bytes | None] = []
+    with door.crowd(5) as queue:
+        for place, client in enumerate(queue, 1):
+            client.send(query("SELECT clock_timestamp()"))
+            proxy.wait_for_pool(waiting=place)
+        holders[0].ask(query("COMMIT"))
+        for client in queue:
+            times += [m.row[0] for m in client.read_until("Z") if m.kind == "D"]
     assert times == sorted(times, key=str)
     assert len(times) == 5
 

@@ -288,15 +288,14 @@ class TestOtherSettings:
         assert refused.value.fields["C"] == "28P01"
 
     def test_a_smaller_budget(self, server: Postgres, proxy: ProxyProcess, door: Door) -> None:
-        clients = [door.raw() for _ in range(5)]
-        for client in clients:
-            client.ask(query("BEGIN"))
-        assert server.sample_connections() == 5
-        pool = replace(proxy.config.pool, max_connections_percent=2)
-        proxy.reload(replace(proxy.config, pool=pool))
-        for client in clients:
-            assert client.ask(query("COMMIT"))[-1].body == b"I"
-            client.close()
+        with door.crowd(5) as clients:
+            for client in clients:
+                client.ask(query("BEGIN"))
+            assert server.sample_connections() == 5
+            pool = replace(proxy.config.pool, max_connections_percent=2)
+            proxy.reload(replace(proxy.config, pool=pool))
+            for client in clients:
+                assert client.ask(query("COMMIT"))[-1].body == b"I"
         proxy.wait_until(lambda: server.sample_connections() <= 2, "two connections")
         assert proxy.state()["pool"]["budget"] == 2
 

@@ -1,5 +1,6 @@
 """The server goes away: clients outside a transaction go on, those inside are told so."""
 
+import concurrent.futures
 from collections.abc import Iterator
 
 import pytest
@@ -34,12 +35,10 @@ def proxy(server: Postgres, make_config: MakeConfig, start_proxy: StartProxy) ->
 @pytest.fixture
 def clients(proxy: ProxyProcess, door: Door) -> Iterator[list[RawClient]]:
     """Three that have asked something and are idle."""
-    clients = [door.raw() for _ in range(3)]
-    for client in clients:
-        client.value("SELECT 1")
-    yield clients
-    for client in clients:
-        client.close()
+    with door.crowd(3) as clients:
+        for client in clients:
+            client.value("SELECT 1")
+        yield clients
 
 
 def terminate_all(server: Postgres) -> None:
@@ -127,16 +126,11 @@ def test_readiness_and_health_follow_the_server(
     server.stop()
     with door.raw() as waiter:
         waiter.send(query("SELECT 'late'"))
-        proxy.wait_until(lambda: health(proxy) == "Unavailable", "the target is Unavailable")
+        proxy.wait_until(lambda: proxy.health == ["Unavailable"], "the target is Unavailable")
         assert proxy.get("/healthz").status == 200
         server.start()
         assert [m.row for m in waiter.read_until("Z") if m.kind == "D"] == [[b"late"]]
-        assert health(proxy) == "Available"
-
-
-def health(proxy: ProxyProcess) -> str:
-    [target] = proxy.state()["targets"]
-    return str(target["health"])
+        assert proxy.health == ["Available"]
 
 
 def test_a_server_that_is_not_there_yet(
@@ -144,11 +138,12 @@ def test_a_server_that_is_not_there_yet(
 ) -> None:
     server.stop()
     proxy = start_proxy(make_config(server), ready=False)
-    assert proxy.get("/readyz").status != 200
-    server.start()
-    proxy.wait_until_ready()
-    with door_of(proxy).raw() as client:
-        assert client.value("SELECT 1") == "1"
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        client = threads.submit(door_of(proxy).raw)
+        proxy.wait_until(lambda: proxy.health == ["Unavailable"], "the target is Unavailable")
+        server.start()
+        with client.result() as early:
+            assert early.value("SELECT 1") == "1"
 
 
 def test_too_many_connections_on_the_server(

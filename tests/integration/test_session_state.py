@@ -153,10 +153,8 @@ def proxy(server: Postgres, make_config: MakeConfig, start_proxy: StartProxy) ->
 
 @pytest.fixture
 def others(door: Door) -> Iterator[list[RawClient]]:
-    clients = [door.raw() for _ in range(4)]
-    yield clients
-    for client in clients:
-        client.close()
+    with door.crowd(4) as clients:
+        yield clients
 
 
 @every_major
@@ -232,11 +230,11 @@ def test_what_does_not_pin(proxy: ProxyProcess, door: Door) -> None:
 
 def test_a_pin_is_seen_with_its_reason(proxy: ProxyProcess, door: Door) -> None:
     with door.raw() as client:
-        before = sum_of(proxy, "sluice_client_pins_total")
+        before = sum_of(proxy, "sluice_pins_total")
         client.ask(query("LISTEN news"))
         proxy.wait_for_pool(pinned=1, borrowed=1)
-        assert sum_of(proxy, "sluice_client_pins_total") == before + 1
-        reasons = [name for name in proxy.metrics() if name.startswith("sluice_client_pins_total{")]
+        assert sum_of(proxy, "sluice_pins_total") == before + 1
+        reasons = [name for name in proxy.metrics() if name.startswith("sluice_pins_total{")]
         assert any("LISTEN" in name.upper() for name in reasons)
         assert "LISTEN" in proxy.log.upper()
     proxy.wait_for_pool(pinned=0, borrowed=0, clients=0)
@@ -269,15 +267,13 @@ def test_a_listener_does_not_bequeath_its_channel(
 
 
 def test_pins_use_up_the_budget_and_free_it_again(proxy: ProxyProcess, door: Door) -> None:
-    with door.raw() as waiter:
-        pinned = [door.raw(), door.raw()]
+    with door.raw() as waiter, door.crowd(2) as pinned:
         for client in pinned:
             client.ask(query("SET work_mem = '99kB'"))
         waiter.send(query("SHOW work_mem"))
         proxy.wait_for_pool(pinned=2, waiting=1)
         pinned[0].close()
         assert [m.row for m in waiter.read_until("Z") if m.kind == "D"] == [[b"4MB"]]
-        pinned[1].close()
 
 
 @every_major

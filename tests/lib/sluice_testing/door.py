@@ -4,7 +4,9 @@ The stories of the integration tests go through a door, so the same story can be
 PostgreSQL itself, which shows that the story is right before the proxy is judged by it.
 """
 
+import contextlib
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,6 +85,12 @@ class Door:
             client.close()
             raise
         return client
+
+    @contextlib.contextmanager
+    def crowd(self, count: int, **how: Any) -> Iterator[list[RawClient]]:
+        """So many raw clients, all closed at the end."""
+        with contextlib.ExitStack() as stack:
+            yield [stack.enter_context(self.raw(**how)) for _ in range(count)]
 
     def knock(self) -> RawClient:
         """A raw client that has said nothing yet."""

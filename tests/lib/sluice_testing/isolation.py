@@ -74,9 +74,12 @@ class PsycopgSession:
             return []
 
     def abort(self) -> None:
-        with socket.fromfd(self._connection.fileno(), socket.AF_INET, socket.SOCK_STREAM) as raw:
-            with contextlib.suppress(OSError):
-                raw.shutdown(socket.SHUT_RDWR)
+        own = self._connection.fileno()
+        with (
+            contextlib.suppress(OSError),
+            socket.fromfd(own, socket.AF_INET, socket.SOCK_STREAM) as raw,
+        ):
+            raw.shutdown(socket.SHUT_RDWR)
 
     async def close(self) -> None:
         await self._connection.close()

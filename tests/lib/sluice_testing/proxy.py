@@ -74,6 +74,7 @@ class ProxyProcess:
         self.config = config
         self._log = folder / "proxy.log"
         self._finished = False
+        self._terminated = False
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, *program, *self._arguments()],
@@ -94,8 +95,18 @@ class ProxyProcess:
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 
+    def events(self) -> list[dict[str, Any]]:
+        """The log as its JSON lines."""
+        return [json.loads(line) for line in self.log.splitlines()]
+
     def wait_until_ready(self) -> None:
+        """Ready, and it has logged in on its server."""
         self.wait_until(lambda: self._answers("/readyz"), "/readyz says 200", START_SECONDS)
+        self.wait_until(lambda: self.health == ["Available"], "its target is Available")
+
+    @property
+    def health(self) -> list[str]:
+        return [target["health"] for target in self.state()["targets"]]
 
     def wait_until_alive(self) -> None:
         """Serving its admin port, whether or not the server is there."""
@@ -161,6 +172,7 @@ class ProxyProcess:
         self.wait_until(taken, "the new configuration in /state")
 
     def terminate(self) -> None:
+        self._terminated = True
         self.send_signal(signal.SIGTERM)
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -188,7 +200,7 @@ class ProxyProcess:
 
     def _end(self) -> bool:
         """Whether it had to be killed."""
-        if self.running:
+        if self.running and not self._terminated:
             self.terminate()
         try:
             self.wait()
