@@ -12,7 +12,7 @@ from sluice_cli.files import Text
 
 # PyYAML quotes what it stumbles over, and that may be a password: `password: *x'.
 # Names of its own tokens and single characters may stay.
-_QUOTED = re.compile(r"""\s(['"])(?!<|\\t\1).{2,}\1""")
+_QUOTED = re.compile(r"""\s(['"])(?!<[a-z ]+>\1|(?:\\.|.)\1)(?:\\.|(?!\1).)+\1""")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """The data of a Secret's manifest, as the API server would keep it."""
 
 import base64
-import binascii
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,7 +16,7 @@ def secret_data(content: Mapping[str, Any]) -> tuple[dict[str, bytes], tuple[Pro
         for key, value in _entries(content, field, problems):
             try:
                 data[key] = decode(value)
-            except (binascii.Error, UnicodeError):
+            except ValueError:
                 problems.append((f"{field}.{key}", "not base64" if field == "data" else "not text"))
     return data, tuple(problems)
 
