@@ -1,8 +1,9 @@
-"""Which proxies use which Secrets and Services."""
+"""Which proxies use which Secrets and Services, or want their names."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sluice_operator import names
 from sluice_operator.api.manifest import InvalidManifest, parse
 from sluice_operator.decide.egress import services_of
 from sluice_operator.desired.credentials import secret_names
@@ -15,7 +16,10 @@ Reference = tuple[str, str, str]
 
 
 def references(manifest: Mapping[str, Any]) -> frozenset[Reference]:
-    """Everything that `manifest`, a DatabaseProxy, refers to."""
+    """Everything that `manifest`, a DatabaseProxy, refers to.
+
+    Its children are among it: one that belongs to somebody else may go some day.
+    """
     try:
         proxy = parse(manifest)
     except InvalidManifest:
@@ -23,7 +27,8 @@ def references(manifest: Mapping[str, Any]) -> frozenset[Reference]:
     namespace = proxy.metadata.namespace
     secrets = {("Secret", namespace, name) for name in secret_names(proxy.spec)}
     services = {("Service", *key) for key in services_of(proxy.spec, namespace)}
-    return frozenset(secrets | services)
+    children = {(kind, namespace, name) for kind, name in names.children(proxy.metadata.name)}
+    return frozenset(secrets | services | children)
 
 
 class ReferenceIndex:

