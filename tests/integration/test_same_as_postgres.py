@@ -196,6 +196,13 @@ COPY = [
           setup=NUMBERS),
     story("extended, given up", Step(parse(COPY_IN) + bind() + execute() + FLUSH, "G"),
           copy_fail("no more") + SYNC, query("SELECT 1"), setup=NUMBERS),
+    story("Sync and Flush during COPY", Step(query(COPY_IN), "G"), copy_data(b"1\n") + SYNC + FLUSH
+          + copy_data(b"2\n") + COPY_DONE, query("SELECT count(*) FROM numbers"), setup=NUMBERS),
+    story("extended, twice in one pipeline", parse(COPY_IN) + bind() + execute() + copy_data(b"1\n")
+          + COPY_DONE + bind() + execute() + copy_data(b"2\n") + COPY_DONE + SYNC,
+          query("SELECT count(*) FROM numbers"), setup=NUMBERS),
+    story("out, extended, then more", parse("COPY (VALUES (1)) TO STDOUT") + bind() + execute()
+          + ONE + SYNC),
     story("no such table", query("COPY nowhere FROM STDIN") , query("SELECT 1")),
     story("copy messages outside COPY", copy_data(b"stray\n") + COPY_DONE + copy_fail("stray")
           + query("SELECT 1"), query("SELECT 2")),

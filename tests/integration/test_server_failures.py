@@ -9,7 +9,7 @@ from sluice_testing.door import Door
 from sluice_testing.fixtures import DoorOf, MakeConfig, StartProxy
 from sluice_testing.postgres import Postgres
 from sluice_testing.proxy import ProxyProcess, wait_until
-from sluice_testing.raw import SYNC, RawClient, bind, copy_data, execute, parse, query
+from sluice_testing.raw import SYNC, RawClient, Refused, bind, copy_data, execute, parse, query
 
 # What PostgreSQL or the proxy says when a connection is lost under a client.
 HONEST = {"57P01", "57P02", "08006", "57P03"}
@@ -144,6 +144,16 @@ def test_a_server_that_is_not_there_yet(
         server.start()
         with client.result() as early:
             assert early.value("SELECT 1") == "1"
+
+
+def test_a_wrong_password_needs_no_server(
+    server: Postgres, proxy: ProxyProcess, door: Door
+) -> None:
+    """Failing at once beats waiting where waiting cannot help."""
+    server.stop()
+    with pytest.raises(Refused) as refused:
+        door.as_user("app", "wrong").raw()
+    assert refused.value.fields["C"] == "28P01"
 
 
 def test_too_many_connections_on_the_server(
