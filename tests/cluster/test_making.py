@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from kube import hostsettings, kindcluster, machine, nodeimage, places
+from kube.progress import Trouble
 
 RULES_WITH_DOCKER = """\
 *nat
@@ -101,3 +102,11 @@ def test_the_runtime_asks_only_for_capabilities_that_are_held(
     assert done.stdout == f"runc got {' '.join(words)}\n"
     kept = json.loads(config.read_text())["process"]["capabilities"]["bounding"]
     assert kept == ["CAP_NET_ADMIN"]
+
+
+def test_outside_names_are_denied_and_nothing_else_changes() -> None:
+    before = ".:53 {\n    ready\n    forward . /etc/resolv.conf {\n       x 1\n    }\n    loop\n}\n"
+    after = ".:53 {\n    ready\n    template ANY ANY {\n       rcode NXDOMAIN\n    }\n}\n"
+    assert kindcluster.without_forward(before) == after
+    with pytest.raises(Trouble, match="not configured as expected"):
+        kindcluster.without_forward(after)

@@ -104,7 +104,8 @@ def _obtain(engine: Engine, image: Image, archive: Path) -> None:
     above = (_size(engine, image.tag) - _size(engine, bases.base)) / _MEGABYTE
     _note(archive).write_text(str(above))
     partial.replace(archive)
-    places.keep_newest(archive.parent, f"{image.name}-*.tar")
+    for kind in ("tar", "megabytes"):
+        places.keep_newest(archive.parent, f"{image.name}-*.{kind}")
 
 
 def _build(engine: Engine, image: Image, bases: Bases) -> None:

@@ -1,6 +1,7 @@
 """The cluster itself: kind creates it, a ConfigMap in it says that it is ours to delete."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 
@@ -44,7 +45,7 @@ _OWN_CLUSTER = f"""\
 
 def config(image: str) -> str:
     """The document for `kind create cluster`."""
-    own = image.startswith(nodeimage.REGISTRY)
+    own = _is_own(image)
     return _CONFIG.format(
         own_kubelet=_OWN_KUBELET if own else "",
         own_cluster=_OWN_CLUSTER if own else "",
@@ -117,8 +118,35 @@ def _create(engine: Engine) -> None:
         )
         _MADE.write_text(_container(engine))
         kubectl("create", "configmap", MARKER, "--namespace=kube-system")
+    if _is_own(image):
+        _deny_outside_names()
     with stage("system pods: wait until Ready"):
         _wait_for_system_pods()
+
+
+def _is_own(image: str) -> bool:
+    return image.startswith(nodeimage.REGISTRY)
+
+
+def _deny_outside_names() -> None:
+    """Names outside the cluster do not exist at once, instead of after a resolver's time-out
+    (the node of ours reaches no resolver)."""
+    where = ("--namespace=kube-system", "--output=json")
+    corefile = json.loads(kubectl("get", "configmap", "coredns", *where))["data"]["Corefile"]
+    change = {"data": {"Corefile": without_forward(corefile)}}
+    patch = ("--namespace=kube-system", "--type=merge", "--patch", json.dumps(change))
+    kubectl("patch", "configmap", "coredns", *patch)
+    kubectl("rollout", "restart", "deployment/coredns", "--namespace=kube-system")
+
+
+def without_forward(corefile: str) -> str:
+    """The configuration of CoreDNS with NXDOMAIN for what it would have asked elsewhere."""
+    denial = "template ANY ANY {\n       rcode NXDOMAIN\n    }"
+    text, count = re.subn(r"forward \. \S+ \{[^}]*\}", denial, corefile)
+    if count != 1:
+        raise Trouble(f"CoreDNS is not configured as expected:\n{corefile}")
+    # The guard against forwarding to oneself has nothing to guard.
+    return re.sub(r"\n *loop\b", "", text)
 
 
 def _wait_for_system_pods() -> None:

@@ -1,4 +1,5 @@
-// CoreDNS with just the plugins that the configuration of kubeadm names.
+// CoreDNS with the plugins that the configuration of kubeadm names, and one that answers at once
+// what nobody else does (so it has to come last here).
 package main
 
 import (
@@ -15,12 +16,13 @@ import (
 	_ "github.com/coredns/coredns/plugin/metrics"
 	_ "github.com/coredns/coredns/plugin/ready"
 	_ "github.com/coredns/coredns/plugin/reload"
+	_ "github.com/coredns/coredns/plugin/template"
 )
 
 func main() {
 	dnsserver.Directives = []string{
 		"reload", "ready", "health", "prometheus", "errors", "log",
-		"loop", "cache", "loadbalance", "kubernetes", "forward",
+		"loop", "cache", "loadbalance", "kubernetes", "forward", "template",
 	}
 	coremain.Run()
 }
