@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
 
@@ -44,12 +45,14 @@ def main() -> int:
         return 2
     namespace = os.environ.get("POD_NAMESPACE", "sluice-system")
     port = int(os.environ.get("SLUICE_HTTP_PORT", "8080"))
-    asyncio.run(run(Installation(image, namespace), port))
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(run(Installation(image, namespace), port))
     return 0
 
 
 async def run(installation: Installation, port: int) -> None:
     """Until SIGTERM, or until a part of it dies: then the whole process ends."""
+    _end_on_sigterm()
     client, states = await connect(), States()
     queue: WorkQueue[Key] = WorkQueue(Reconciler(client, states, installation).reconcile)
     ready = asyncio.Event()
@@ -57,6 +60,7 @@ async def run(installation: Installation, port: int) -> None:
     working = asyncio.create_task(queue.run(), name="queue")
     try:
         await served(client)
+        log.info("watching; proxies run %s", installation.proxy_image)
         await watch(queue, ready)
     finally:
         working.cancel()
@@ -65,6 +69,13 @@ async def run(installation: Installation, port: int) -> None:
         await server.cleanup()
         await states.close()
         await client.close()
+
+
+def _end_on_sigterm() -> None:
+    """Until kopf sets its own handler: process 1 of a container has none by default."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 async def served(client: Client) -> None:

@@ -421,6 +421,76 @@ def test_a_new_operator_restarts_no_proxy(namespace: Namespace) -> None:
     assert set(namespace.pods()) == pods
 
 
+def client_pod(namespace: str) -> Manifest:
+    """A pod with PostgreSQL's own clients that waits to be told."""
+    container = {
+        "name": "client",
+        "image": "sluice/postgres:dev",
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sleep", "3600"],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "runAsNonRoot": True,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "client", "namespace": namespace, "labels": {"tier": "functions"}},
+        "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
+    }
+
+
+def answers(cluster: Cluster, namespace: str, *command: str) -> bool:
+    """Whether a command in the client pod of `namespace` succeeds."""
+    try:
+        cluster.kubectl("-n", namespace, "exec", "client", "--", *command)
+    except Exception:
+        return False
+    return True
+
+
+def test_only_allowed_clients_come_in(namespace: Namespace) -> None:
+    cluster, outside = namespace.cluster, namespace.database.split(".")[1]
+    namespace.apply(namespace.proxy(), client_pod(namespace.name), client_pod(outside))
+    for place in (namespace.name, outside):
+        cluster.kubectl("-n", place, "wait", "--for=condition=Ready", "pod/client")
+    namespace.until_ready()
+    ask = ("pg_isready", "-t", "2", "-h", f"orders.{namespace.name}.svc")
+    eventually(lambda: answers(cluster, namespace.name, *ask), "the namespace comes in")
+    eventually(lambda: not answers(cluster, outside, *ask), "others do not")
+    peer = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": outside}},
+        "podSelector": {"matchLabels": {"tier": "functions"}},
+    }
+    namespace.apply(namespace.proxy(network__allowedClients=[peer]))
+    eventually(lambda: answers(cluster, outside, *ask), "who is allowed comes in")
+    eventually(lambda: not answers(cluster, namespace.name, *ask), "who is not, not even from here")
+    cluster.kubectl("-n", outside, "delete", "pod", "client", "--wait=false")
+
+
+REACH = "import socket,sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2).close()"
+
+
+def test_the_proxy_reaches_its_server_alone(namespace: Namespace) -> None:
+    namespace.apply(namespace.proxy())
+    namespace.until_ready()
+
+    def reaches(host: str, port: int) -> bool:
+        command = ("exec", "deployment/orders-proxy", "--", "python3", "-c", REACH)
+        try:
+            namespace.kubectl(*command, host, str(port))
+        except Exception:
+            return False
+        return True
+
+    eventually(lambda: not reaches("kubernetes.default.svc", 443), "not the API server")
+    assert reaches(namespace.database, 5432)
+    assert not reaches("kube-dns.kube-system.svc", 9153)
+
+
 def test_everything_goes_with_the_proxy(namespace: Namespace) -> None:
     namespace.apply(namespace.proxy())
     namespace.until_ready()
