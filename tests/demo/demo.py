@@ -1,0 +1,288 @@
+#!/usr/bin/env python3
+"""From nothing to 1,000 pooled clients on a real Kubernetes; figures and a plot in build/."""
+
+import json
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[1]
+sys.path.insert(0, str(HERE.parent / "cluster"))
+sys.path.insert(0, str(HERE.parent / "lib"))
+
+import figures
+import objects
+import plot
+from figures import Rotation, Run
+from kube import kindcluster, places
+from kube.client import Cluster
+from kube.progress import Trouble, say, stage
+from kube.shell import CommandFailed
+from stream import Load, Step, follow
+
+from sluice_testing.kubernetes import apply, get, login
+
+CHART = REPOSITORY / "charts" / "sluice"
+MANIFEST = HERE / "manifest.yaml"
+BUILD = REPOSITORY / "build"
+SYSTEM = "sluice-system"
+OPERATOR = "deployment/sluice-operator"
+BUDGET = 45
+TOO_MANY = "sorry, too many clients already"
+FIRST_PASSWORD, NEW_PASSWORD = "the first password", "the new password"
+
+DIRECT = Load("direct", clients=300, work=4)
+POOLED = Load("clients", clients=1000, ramp=25, seconds=90, work=25)
+# Seconds after the start of the load: the server, the Secret, the clients.
+ROTATION_AT = (50.0, 54.0, 58.0)
+
+
+def main() -> int:
+    try:
+        demo()
+    except Trouble as trouble:
+        print(f"\nThe demo failed: {trouble}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def demo() -> None:
+    say("Sluice: a DatabaseProxy on a real Kubernetes")
+    cluster = bring_up()
+    install(cluster)
+    begin_afresh(cluster)
+    start_postgres(cluster)
+    direct = crowd_the_server(cluster)
+    proxy = make_proxy(cluster)
+    sluice, rotation = crowd_the_proxy(cluster, proxy)
+    document = {
+        "direct": figures.summary(direct),
+        "sluice": figures.summary(sluice),
+        "rotation": rotation.summary(sluice),
+    }
+    write(document, direct, sluice, rotation)
+    show(document, direct, sluice)
+    judge(document, sluice)
+    say_goodbye()
+
+
+def bring_up() -> Cluster:
+    with places.alone():
+        kindcluster.up()
+    say(f"the cluster is up: KUBECONFIG={places.KUBECONFIG}")
+    cluster = Cluster(places.KUBECONFIG)
+    cluster.load_images()
+    return cluster
+
+
+def install(cluster: Cluster) -> None:
+    with stage("helm install: the CRD, the operator"):
+        cluster.helm(
+            *("upgrade", "--install", "sluice", str(CHART), "--namespace", SYSTEM),
+            *("--create-namespace", "--set", "image.tag=dev", "--set", "proxy.image.tag=dev"),
+        )
+        # The tag stays the same when the sources change.
+        cluster.kubectl("-n", SYSTEM, "rollout", "restart", OPERATOR)
+        rolled_out(cluster, SYSTEM, OPERATOR)
+
+
+def begin_afresh(cluster: Cluster) -> None:
+    """An empty namespace; what an earlier demo left is removed."""
+    kept = get(cluster, "namespace", objects.NAMESPACE, "")
+    if kept is not None:
+        if not objects.MINE.items() <= kept["metadata"]["labels"].items():
+            raise Trouble(f"namespace {objects.NAMESPACE} exists and is not the demo's")
+        with stage("what an earlier demo left: delete"):
+            cluster.kubectl("delete", "namespace", objects.NAMESPACE, "--wait", "--timeout=180s")
+    apply(cluster, objects.namespace())
+
+
+def start_postgres(cluster: Cluster) -> None:
+    with stage(f"PostgreSQL with max_connections = {objects.MAX_CONNECTIONS}"):
+        apply(cluster, *objects.postgres(secrets.token_hex(12)))
+        rolled_out(cluster, objects.NAMESPACE, "deployment/postgres")
+        sql(cluster, f"CREATE ROLE app LOGIN PASSWORD '{FIRST_PASSWORD}'")
+        sql(cluster, f"CREATE DATABASE {objects.DATABASE}")
+        # The manifest brings it too; the direct clients need it before.
+        apply(cluster, app_login(FIRST_PASSWORD))
+
+
+def app_login(password: str) -> dict[str, Any]:
+    made = login("orders-app", objects.NAMESPACE, "app", password)
+    made["stringData"]["database"] = objects.DATABASE
+    return made
+
+
+def crowd_the_server(cluster: Cluster) -> Run:
+    """(1) What happens without a pooler."""
+    start_clients(cluster, DIRECT.pod, objects.SERVER, "postgres-ca")
+    say(f"(1) {DIRECT.clients} clients at once, straight to PostgreSQL")
+    run = follow(cluster, DIRECT)
+    errors = run.errors()
+    say(f"    {errors.total()} of {len(run.sessions)} failed:")
+    for text, count in errors.most_common(3):
+        say(f"    {count:4} x {text.rpartition('failed: ')[2]}")
+    if not any(TOO_MANY in text for text in errors):
+        raise Trouble(
+            f"{DIRECT.clients} direct clients did not exhaust {objects.MAX_CONNECTIONS} "
+            f"connections: look at kubectl -n {objects.NAMESPACE} logs deployment/postgres"
+        )
+    return run
+
+
+def make_proxy(cluster: Cluster) -> dict[str, Any]:
+    """(2) The manifest becomes an endpoint; returns the DatabaseProxy."""
+    where = MANIFEST.relative_to(REPOSITORY)
+    say(f"(2) kubectl apply -f {where}")
+    with stage("    DatabaseProxy orders: wait for condition Ready"):
+        cluster.kubectl("apply", "-f", str(MANIFEST))
+        try:
+            in_namespace(
+                cluster, "wait", "--for=condition=Ready", "dbproxy/orders", "--timeout=120s"
+            )
+        except CommandFailed as failed:
+            raise Trouble(f"orders is not Ready.\n{why_not_ready(cluster)}") from failed
+    proxy = get(cluster, "databaseproxy", "orders", objects.NAMESPACE)
+    assert proxy is not None
+    print(in_namespace(cluster, "get", "dbproxy"), flush=True)
+    return proxy
+
+
+def why_not_ready(cluster: Cluster) -> str:
+    proxy = get(cluster, "databaseproxy", "orders", objects.NAMESPACE) or {}
+    conditions = proxy.get("status", {}).get("conditions", [])
+    told = [
+        f"  {c['type']}={c['status']} {c['reason']}: {c.get('message', '')}" for c in conditions
+    ]
+    look = f"look at: kubectl -n {SYSTEM} logs {OPERATOR}"
+    return "\n".join([*(told or ["  it has no conditions: the operator has not seen it"]), look])
+
+
+def crowd_the_proxy(cluster: Cluster, proxy: dict[str, Any]) -> tuple[Run, Rotation]:
+    """(3) The crowd through the endpoint, and (4) a new password while it is there."""
+    status = proxy["status"]
+    start_clients(cluster, POOLED.pod, status["endpoint"], status["caSecretName"])
+    say(
+        f"(3) {POOLED.clients:,} clients at once through {status['endpoint']}, with TLS "
+        "(verify-full) and SCRAM"
+    )
+    say("    each connects, works elsewhere, runs a transaction, disconnects; then comes the next")
+    taken: list[float] = []
+
+    def step(act: Any, words: str) -> Any:
+        def take(at: float) -> None:
+            say(f"(4) new password: {words}")
+            act(cluster)
+            taken.append(at)
+
+        return take
+
+    steps = (
+        step(rotate_on_server, "ALTER ROLE on the server"),
+        step(rotate_in_secret, "kubectl apply of the Secret"),
+        step(rotate_at_clients, "the clients use it"),
+    )
+    run = follow(
+        cluster, POOLED, [Step(at, act) for at, act in zip(ROTATION_AT, steps, strict=True)]
+    )
+    return run, Rotation(*taken)
+
+
+def rotate_on_server(cluster: Cluster) -> None:
+    sql(cluster, f"ALTER ROLE app PASSWORD '{NEW_PASSWORD}'")
+
+
+def rotate_in_secret(cluster: Cluster) -> None:
+    apply(cluster, app_login(NEW_PASSWORD))
+
+
+def rotate_at_clients(cluster: Cluster) -> None:
+    file = objects.PASSWORD_FILE
+    write_whole = f"cat > {file}.new && mv {file}.new {file}"
+    command = ("exec", "-i", POOLED.pod, "--", "sh", "-c", write_whole)
+    in_namespace(cluster, *command, input=NEW_PASSWORD)
+
+
+def start_clients(cluster: Cluster, pod: str, host: str, ca_secret: str) -> None:
+    with stage(f"    pod {pod}: the clients' programs"):
+        apply(cluster, objects.clients(pod, host, ca_secret))
+        in_namespace(cluster, "wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=120s")
+
+
+def write(document: dict[str, Any], direct: Run, sluice: Run, rotation: Rotation) -> None:
+    BUILD.mkdir(exist_ok=True)
+    (BUILD / "demo.json").write_text(json.dumps(document, indent=2) + "\n")
+    with stage("plot"):
+        plot.draw(BUILD / "demo.png", direct, sluice, rotation, document)
+
+
+def show(document: dict[str, Any], direct: Run, sluice: Run) -> None:
+    sessions = (len(direct.sessions), len(sluice.sessions))
+    rotation = document["rotation"]
+    print(f"\n{figures.table(document['direct'], document['sluice'], sessions)}\n")
+    print(
+        f"  password rotation: {rotation['errors']} errors among {rotation['clients']:,} clients "
+        f"({rotation['logins_with_previous_password']:,} with the previous password, "
+        f"{rotation['logins_with_new_password']:,} with the new one)\n"
+    )
+
+
+def judge(document: dict[str, Any], sluice: Run) -> None:
+    """Trouble, if what Sluice promises was not kept."""
+    look = f"look at: kubectl -n {objects.NAMESPACE} logs deployment/orders-proxy"
+    errors = sluice.errors()
+    if errors:
+        told = "\n".join(f"  {count} x {text}" for text, count in errors.most_common(5))
+        raise Trouble(f"{errors.total()} clients failed:\n{told}\n{look}")
+    if sluice.most_connected < POOLED.clients:
+        most = sluice.most_connected
+        raise Trouble(f"only {most:,} of {POOLED.clients:,} clients were connected at once; {look}")
+    most = document["sluice"]["server_connections_max"]
+    if most > BUDGET:
+        raise Trouble(f"{most} server connections, where {BUDGET} are allowed; {look}")
+    if not document["rotation"]["logins_with_new_password"]:
+        raise Trouble(f"no client came with the new password; {look}")
+
+
+def say_goodbye() -> None:
+    space = objects.NAMESPACE
+    print(f"""\
+Figures: build/demo.json, plot: build/demo.png. All of it still runs; look around:
+
+  export KUBECONFIG={places.KUBECONFIG}
+  kubectl -n {space} get dbproxy
+  kubectl -n {space} describe dbproxy orders
+  kubectl -n {space} exec -it {POOLED.pod} -- sh -c 'PGPASSWORD=$(cat {objects.PASSWORD_FILE}) psql'
+  kubectl -n {space} port-forward deployment/orders-proxy 9127 &
+  curl -s localhost:9127/state; curl -s localhost:9127/metrics
+
+Clean up: make cluster-down
+""")
+    say("demo: done")
+
+
+def in_namespace(cluster: Cluster, *arguments: str, input: str | None = None) -> str:
+    return cluster.kubectl("-n", objects.NAMESPACE, *arguments, input=input)
+
+
+def rolled_out(cluster: Cluster, namespace: str, workload: str) -> None:
+    try:
+        cluster.kubectl("-n", namespace, "rollout", "status", workload, "--timeout=180s")
+    except CommandFailed as failed:
+        pods = cluster.kubectl("-n", namespace, "get", "pods")
+        look = f"look at: kubectl -n {namespace} logs {workload}"
+        raise Trouble(f"{workload} does not come up.\n{pods}{look}") from failed
+
+
+def sql(cluster: Cluster, statement: str) -> None:
+    """As superuser, in the server's own pod."""
+    psql = ("psql", "-qXh", "/var/run/postgresql", "-U", "postgres", "-c", statement)
+    in_namespace(cluster, "exec", "deployment/postgres", "--", *psql)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
