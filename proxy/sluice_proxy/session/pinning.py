@@ -31,7 +31,6 @@ INDELIBLE = PinReason.LOADED_LIBRARY | PinReason.UNKNOWN | PinReason.PROTOCOL_DO
 # be taken apart byte by byte (src/backend/utils/mb: "client-only encodings").
 _UNSAFE_ENCODINGS = frozenset((b"SJIS", b"SHIFT_JIS_2004", b"BIG5", b"GBK", b"UHC", b"GB18030"))
 
-_SETTING_FUNCTIONS = frozenset((b"setseed",))
 _LOCKS = frozenset(
     (
         b"pg_advisory_lock",
@@ -40,8 +39,12 @@ _LOCKS = frozenset(
         b"pg_try_advisory_lock_shared",
     )
 )
+# Neither a seed nor a connection of dblink's ends with DISCARD ALL; what a U&"" name spells
+# is not looked into.
+_BEYOND_DISCARD = frozenset((b"setseed", sql.UNICODE_NAME))
 _BEFORE_TEMP = frozenset((b"create", b"local", b"global", b"into", b"replace"))
-# SET LOCAL, SET TRANSACTION and SET CONSTRAINTS end with the transaction.
+# SET LOCAL, SET TRANSACTION and SET CONSTRAINTS end with the transaction; `SET local.x` is
+# a setting of that name.
 _TRANSACTION_SETS = frozenset((b"local", b"transaction", b"constraints"))
 
 
@@ -74,7 +77,9 @@ def _by_first_words(words: list[bytes]) -> PinReason:
     first = words[0]
     second = words[1] if len(words) > 1 else b""
     if first == b"set":
-        return PinReason.NONE if second in _TRANSACTION_SETS else PinReason.SESSION_SETTING
+        if second in _TRANSACTION_SETS and words[2:3] != [b"."]:
+            return PinReason.NONE
+        return PinReason.SESSION_SETTING
     if first == b"prepare":
         # PREPARE TRANSACTION hands the transaction over to the server as a whole.
         return PinReason.NONE if second == b"transaction" else PinReason.PREPARED_STATEMENT
@@ -104,13 +109,11 @@ def _by_any_word(words: list[bytes]) -> PinReason:
             found |= PinReason.TEMPORARY_OBJECT
         elif word in _LOCKS:
             found |= PinReason.ADVISORY_LOCK
-        elif (
-            word in _SETTING_FUNCTIONS
-            or (word == b"set_config" and not _is_local(words, at))
-            or (word == b"pg_settings" and b"update" in words)
+        elif (word == b"set_config" and not _is_local(words, at)) or (
+            word == b"pg_settings" and b"update" in words
         ):
             found |= PinReason.SESSION_SETTING
-        elif word.startswith(b"dblink_connect"):
+        elif word in _BEYOND_DISCARD or word.startswith(b"dblink_connect"):
             found |= PinReason.UNKNOWN
     return found
 

@@ -13,7 +13,7 @@ _FIRST = rb"(?:set|reset|prepare|listen|load|do)\b"
 _AT_START = re.compile(rb"\s*" + _FIRST, re.IGNORECASE)
 _AFTER_SEMICOLON = re.compile(rb";\s*" + _FIRST, re.IGNORECASE)
 # A comment may stand before the first word, a line comment ends with its line.
-_AFTER_COMMENT = re.compile(rb"(?:\*/|[;\n])\s*" + _FIRST, re.IGNORECASE)
+_AFTER_COMMENT = re.compile(rb"(?:\*/|[;\r\n])\s*" + _FIRST, re.IGNORECASE)
 # Words that matter wherever they stand, in lower case.
 _ANYWHERE = (
     b"temp",
@@ -23,19 +23,22 @@ _ANYWHERE = (
     b"setseed",
     b"pg_settings",
     b"dblink_connect",
+    b'u&"',
 )
 
 # The longest word above and its surroundings fit in this many bytes, so that a text read
 # in pieces misses none when the pieces overlap by as much.
 OVERLAP = 64
 
+# A string goes on after a line's end, and an escape string with escapes.
 _TOKEN = re.compile(
     rb"""
-      (?P<blank>\s+|--[^\n]*)
+      (?P<blank>\s+|--[^\r\n]*)
     | (?P<comment>/\*)
-    | (?P<escape>[eE]'(?:[^'\\]|\\.|'')*'?)
+    | (?P<escape>[eE]'(?:[^'\\]|\\.|''|'(?:[ \t\f\v]|--[^\r\n]*+)*+[\r\n](?:\s|--[^\r\n]*+)*+')*+'?)
     | (?P<string>(?:[uU]&|[bBxXnN])?'(?:[^']|'')*'?)
-    | (?P<quoted>(?:[uU]&)?"(?:[^"]|"")*"?)
+    | (?P<unicode>[uU]&"(?:[^"]|"")*"?)
+    | (?P<quoted>"(?:[^"]|"")*"?)
     | (?P<dollar>\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$)
     | (?P<word>[A-Za-z_\x80-\xff][\w$\x80-\xff]*)
     | (?P<other>.)
@@ -46,6 +49,8 @@ _COMMENT_EDGE = re.compile(rb"/\*|\*/")
 
 # What a string or a dollar quote becomes: one token that is no word.
 STRING = b"'"
+# A U&"" name, whose escapes may spell any word.
+UNICODE_NAME = b'u&"'
 
 
 def may_leave_state(text: bytes) -> bool:
@@ -94,7 +99,9 @@ def _token(kind: str | None, raw: bytes) -> bytes:
     if kind == "word":
         return raw.lower()
     if kind == "quoted":
-        return raw[raw.index(b'"') + 1 :].rstrip(b'"').replace(b'""', b'"')
+        return raw[1:].removesuffix(b'"').replace(b'""', b'"')
+    if kind == "unicode":
+        return UNICODE_NAME
     return STRING if kind in ("string", "escape") else raw
 
 
