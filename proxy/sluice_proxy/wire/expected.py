@@ -175,7 +175,9 @@ class ExpectedReplies:
 
     def _on_other(self, kind: int, front: int) -> None:
         asked = front & KIND
-        if kind in (c.ROW_DESCRIPTION, c.NO_DATA):
+        if not asked:
+            self.doubt = True
+        elif kind in (c.ROW_DESCRIPTION, c.NO_DATA):
             if asked == DESCRIBE:
                 self._queue.popleft()
             elif asked != QUERY:
@@ -201,6 +203,9 @@ class ExpectedReplies:
         while queue and queue[0] & KIND == SYNC:
             queue.popleft()
             self.unsynced = asked == EXECUTE
+            # Unless the copy fails before it reads anything, as one to a view does: then
+            # they are answered.
+            self._sync_in_copy = True
         if queue and queue[0] == COPY_END:
             queue.popleft()
         else:
