@@ -30,6 +30,8 @@ class Roles:
         self._users = {user.name: user for user in users}
         self._memory = memory
         self._clock = clock
+        # Those of this configuration alone: logins begun under it go on when the next comes.
+        self._verifiers: dict[tuple[str, str], scram.Verifier] = {}
 
     def prepare(self) -> None:
         """Derives the verifiers of every password: some milliseconds each, in any thread."""
@@ -40,7 +42,7 @@ class Roles:
                 if password:
                     key = (user.name, password)
                     wanted[key] = known.get(key) or self._derive(user.name, password)
-        self._memory.verifiers = wanted
+        self._verifiers = self._memory.verifiers = wanted
 
     def _derive(self, name: str, password: str) -> scram.Verifier:
         # Both passwords of a role share the salt: it is shown before the client proves one.
@@ -48,7 +50,7 @@ class Roles:
 
     def verifiers(self, name: str) -> Sequence[scram.Verifier]:
         """Those of a role's passwords that clients may use now; of nobody's, if unknown."""
-        found = [self._memory.verifiers[name, password] for password in self.passwords(name)]
+        found = [self._verifiers[name, password] for password in self.passwords(name)]
         return found or [scram.mock_verifier(name, self._memory.secret)]
 
     def passwords(self, name: str) -> list[str]:
