@@ -29,7 +29,7 @@ from sluice_proxy.transport.contexts import client_context, server_context
 from sluice_proxy.transport.listener import Listener
 from sluice_proxy.transport.reactor import Reactor
 from sluice_proxy.transport.stream import Stream
-from sluice_proxy.transport.tasks import Tasks
+from sluice_proxy.transport.tasks import Tasks, survived
 
 log = logging.getLogger(__name__)
 
@@ -175,15 +175,17 @@ class App:
         while True:
             await asyncio.sleep(_TICK)
             self._reactor.tick()
-            self.hub.tick()
+            with survived("tick"):
+                self.hub.tick()
 
     async def _slow_tick(self) -> None:
         while True:
             await asyncio.sleep(_SLOW_TICK)
-            self.hub.expire_idle_clients()
-            self._expire_logins()
-            if self._source.changed():
-                await self._reload()
+            with survived("slow tick"):
+                self.hub.expire_idle_clients()
+                self._expire_logins()
+                if self._source.changed():
+                    await self._reload()
 
     def _expire_logins(self) -> None:
         limit = self._reactor.now - LOGIN_TIMEOUT
@@ -196,8 +198,9 @@ class App:
         """Logs in once as each role, so that /state can tell; again only while it fails."""
         while True:
             if self.health.state != AVAILABLE:
-                for user in self.config.users:
-                    await self._connector.check(user.name, user.database)
+                with survived("check"):
+                    for user in self.config.users:
+                        await self._connector.check(user.name, user.database)
             await asyncio.sleep(_RECHECK)
 
     # Configuration

@@ -67,6 +67,9 @@ class Conversation:
         if not self._secured.done():
             self._secured.set_result(error)
 
+    def on_broken(self) -> None:
+        """`on_closed` follows."""
+
     def on_hangup(self) -> None:
         """Reading goes on to the end."""
 

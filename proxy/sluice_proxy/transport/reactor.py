@@ -6,10 +6,14 @@ registration per read.
 """
 
 import asyncio
+import contextlib
+import logging
 import select
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
+
+log = logging.getLogger(__name__)
 
 READABLE: Final = select.EPOLLIN
 WRITABLE: Final = select.EPOLLOUT
@@ -24,6 +28,9 @@ class Handler(Protocol):
     """What wants to know about one descriptor."""
 
     def on_events(self, mask: int) -> None: ...
+
+    def on_failure(self) -> None:
+        """`on_events` raised: nothing of this descriptor can be relied on."""
 
 
 class Reactor:
@@ -45,13 +52,11 @@ class Reactor:
         self._handlers[fd] = handler
         self._epoll.register(fd, _EVERYTHING)
 
-    def replace(self, fd: int, handler: Handler) -> None:
-        """Another handler for a descriptor that is registered."""
-        self._handlers[fd] = handler
-
     def unregister(self, fd: int) -> None:
         self._handlers.pop(fd, None)
-        self._epoll.unregister(fd)
+        # A descriptor that is closed left the epoll by itself.
+        with contextlib.suppress(OSError):
+            self._epoll.unregister(fd)
 
     def again(self, handler: Handler) -> None:
         """`handler` has more to read than its fair share: it comes again in the next turn."""
@@ -69,13 +74,28 @@ class Reactor:
     def _turn(self) -> None:
         self.now = time.monotonic()
         again, self._again = self._again, []
+        # An edge is told once: the others of this turn must hear of theirs whatever happens.
         for handler in again:
-            handler.on_events(READABLE)
+            try:
+                handler.on_events(READABLE)
+            except Exception:
+                self._give_up(handler)
         handlers = self._handlers
         for fd, mask in self._epoll.poll(0, _BATCH):
             handler_of_fd = handlers.get(fd)
-            if handler_of_fd is not None:
+            if handler_of_fd is None:
+                continue
+            try:
                 handler_of_fd.on_events(mask)
+            except Exception:
+                self._give_up(handler_of_fd)
+
+    def _give_up(self, handler: Handler) -> None:
+        log.exception("a connection could not be dealt with")
+        try:
+            handler.on_failure()
+        except Exception:
+            log.exception("a connection could not be dropped")
 
     def close(self) -> None:
         self.loop.remove_reader(self._epoll.fileno())

@@ -36,6 +36,9 @@ class Owner(Protocol):
 
     def on_drained(self) -> None: ...
 
+    def on_broken(self) -> None:
+        """One of the others raised; `on_closed` follows."""
+
 
 class Handshaker(Protocol):
     """Who is told how a TLS handshake ended; `error` is empty when it succeeded."""
@@ -53,6 +56,7 @@ class Stream:
     __slots__ = (
         "_blocked",
         "_closing",
+        "_fd",
         "_handshaker",
         "_hung_up",
         "_out",
@@ -74,6 +78,7 @@ class Stream:
     def __init__(self, reactor: Reactor, sock: socket.socket, address: str, owner: Owner):
         self._reactor = reactor
         self._sock = sock
+        self._fd = sock.fileno()
         self._tls: ssl.SSLSocket | None = None
         self._handshaker: Handshaker | None = None
         self._out: deque[bytes | memoryview] = deque()
@@ -93,7 +98,7 @@ class Stream:
 
     def start(self) -> None:
         """Registers with the reactor; bytes may come from now on."""
-        self._reactor.register(self._sock.fileno(), self)
+        self._reactor.register(self._fd, self)
 
     @property
     def tls(self) -> ssl.SSLSocket | None:
@@ -211,13 +216,19 @@ class Stream:
         self, context: ssl.SSLContext, handshaker: Handshaker, hostname: str | None = None
     ) -> None:
         """Wraps the connection; `hostname` is the server's name where this side is the client."""
-        self._tls = context.wrap_socket(
-            self._sock,
-            server_side=hostname is None,
-            server_hostname=hostname,
-            do_handshake_on_connect=False,
-            suppress_ragged_eofs=True,
-        )
+        try:
+            self._tls = context.wrap_socket(
+                self._sock,
+                server_side=hostname is None,
+                server_hostname=hostname,
+                do_handshake_on_connect=False,
+                suppress_ragged_eofs=True,
+            )
+        except (OSError, ValueError) as error:
+            # The other side is gone already.
+            handshaker.on_secured(_reason(error))
+            self.abort()
+            return
         self._sock = self._tls
         self._handshaker = handshaker
         self._shake_hands()
@@ -269,6 +280,13 @@ class Stream:
     def abort(self) -> None:
         self._drop()
 
+    def on_failure(self) -> None:
+        try:
+            if not self.closed:
+                self.owner.on_broken()
+        finally:
+            self._drop()
+
     def _fail(self, error: Exception) -> None:
         log.debug("connection failed", extra={"peer": self.address, "error": str(error)})
         self._drop()
@@ -284,9 +302,30 @@ class Stream:
             return
         self.closed = True
         self._out.clear()
-        self._reactor.unregister(self._sock.fileno())
+        self._reactor.unregister(self._fd)
         self._sock.close()
-        self.owner.on_closed()
+        # Owner and stream would keep each other until the collector comes.
+        owner, self.owner = self.owner, _NOBODY
+        owner.on_closed()
+
+
+class _Nobody:
+    """Owner of a stream that is closed."""
+
+    def on_bytes(self, data: bytes) -> None: ...
+
+    def on_closed(self) -> None: ...
+
+    def on_hangup(self) -> None: ...
+
+    def on_blocked(self) -> None: ...
+
+    def on_drained(self) -> None: ...
+
+    def on_broken(self) -> None: ...
+
+
+_NOBODY: Final = _Nobody()
 
 
 def _reason(error: Exception) -> str:

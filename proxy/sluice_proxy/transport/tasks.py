@@ -1,11 +1,21 @@
 """Background tasks that are not lost: each has a name, is kept alive, and reports its failure."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def survived(what: str) -> Iterator[None]:
+    """One round of something periodic: its failure is told, and the next round comes."""
+    try:
+        yield
+    except Exception:
+        log.exception("task failed", extra={"task": what})
 
 
 class Tasks:
