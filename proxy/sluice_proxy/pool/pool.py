@@ -5,12 +5,15 @@ strictly in order. Between pools the budget is shared: idle connections of other
 room for a waiter, and a pool above its fair share gives way to one below it.
 """
 
+import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from sluice_proxy.errors import BorrowTimeout, InvariantError, ProxyError
 from sluice_proxy.pool.key import PoolKey
+
+log = logging.getLogger(__name__)
 
 
 class Server(Protocol):
@@ -38,6 +41,11 @@ class Connector(Protocol):
 
 # Seconds before the next attempt after the n-th failure in a row.
 _BACK_OFF = (0.1, 0.2, 0.5, 1.0, 2.0)
+# Seconds after which a connection that was told to end is no longer counted on to make room.
+_CLOSING_PATIENCE = 1.0
+# Seconds that a pool with less than its share of the budget waits for one with just its
+# share: with more pools than connections they take turns, and not one transaction each.
+_TURN = 0.2
 
 
 class Pool:
@@ -84,11 +92,13 @@ class Pools:
         self._connector = connector
         self._clock = clock
         self._pools: dict[PoolKey, Pool] = {}
-        self._grants: deque[tuple[Waiter, Server]] = deque()
+        self._grants: deque[tuple[PoolKey, Waiter, Server]] = deque()
         self._granting = False
+        self._discarded_at = 0.0
         self.closing = 0
         self.open = 0
         self.waiting = 0
+        self.timeouts = 0
         # Until the server has told its max_connections one connection is all there may be.
         self.limit = 1
         self.borrow_timeout = 120.0
@@ -110,12 +120,16 @@ class Pools:
             server = pool.idle.pop()
             pool.borrowed.add(server)
             return server
+        if waiter in pool.waiters:
+            raise InvariantError(f"{waiter} waits for {pool} already")
         pool.waiters[waiter] = self._clock()
         self.waiting += 1
         self._make_room(pool)
         if self.borrow_timeout == 0 and len(pool.waiters) > pool.connecting:
             # A connection that is being opened for it is not worth a failure.
             self._drop_waiter(pool, waiter)
+            self._prune(pool)
+            self.timeouts += 1
             waiter.refuse(BorrowTimeout())
         return None
 
@@ -127,7 +141,7 @@ class Pools:
         if self._must_give_way(pool):
             self.discard(key, server, "another pool waits for its share")
         elif pool.waiters:
-            self._grant(self._first_waiter(pool), server)
+            self._grant(key, self._first_waiter(pool), server)
         else:
             pool.borrowed.discard(server)
             server.idle_since = self._clock()
@@ -136,9 +150,12 @@ class Pools:
 
     def discard(self, key: PoolKey, server: Server, reason: str) -> None:
         """`server` is not fit for another client, or nobody wants it."""
-        self._forget(self._pools[key], server)
+        pool = self._pools[key]
+        self._forget(pool, server)
         self.closing += 1
+        self._discarded_at = self._clock()
         server.close(reason)
+        self._prune(pool)
 
     def lost(self, key: PoolKey, server: Server) -> None:
         """The server ended the connection."""
@@ -171,10 +188,14 @@ class Pools:
         """A new connection is ready; it goes through `release` like any other."""
         pool = self._pools[key]
         pool.connecting -= 1
+        recovered = pool.failures > 0
         pool.failures = 0
         pool.last_error = None
         pool.borrowed.add(server)
         self.release(key, server)
+        if recovered:
+            # One attempt at a time was made until now.
+            self._make_room_for_oldest()
 
     def connect_failed(self, key: PoolKey, error: ProxyError) -> None:
         """An attempt failed. Waiters go on waiting if that may pass, else they are told."""
@@ -203,18 +224,17 @@ class Pools:
             pass
         self._make_room_for_oldest()
 
-    def expire_waiters(self) -> int:
-        """Refuses who has waited for the borrow timeout; how many that were."""
+    def tick(self) -> None:
+        """What only time decides: refuses who has waited for the borrow timeout."""
         limit = self._clock() - self.borrow_timeout
-        expired = 0
         for pool in list(self._pools.values()):
             while pool.waiters and pool.oldest_wait <= limit and not self._is_served_soon(pool):
-                expired += 1
+                self.timeouts += 1
                 self._first_waiter(pool).refuse(
                     BorrowTimeout(pool.last_error.message if pool.last_error else "")
                 )
             self._prune(pool)
-        return expired
+        self._make_room_for_oldest()
 
     def _is_served_soon(self, pool: Pool) -> bool:
         """With a timeout of 0: the first attempts for those who wait are still under way."""
@@ -228,33 +248,47 @@ class Pools:
                     self.discard(pool.key, server, reason)
             self._prune(pool)
 
-    def _grant(self, waiter: Waiter, server: Server) -> None:
+    def _grant(self, key: PoolKey, waiter: Waiter, server: Server) -> None:
         # A granted client may release at once, which grants the next: a run-list instead
         # of a call stack that grows with the queue.
-        self._grants.append((waiter, server))
+        self._grants.append((key, waiter, server))
         if self._granting:
             return
         self._granting = True
         try:
             while self._grants:
-                next_waiter, next_server = self._grants.popleft()
-                next_waiter.grant(next_server)
+                self._grant_one(*self._grants.popleft())
         finally:
             self._granting = False
 
+    def _grant_one(self, key: PoolKey, waiter: Waiter, server: Server) -> None:
+        try:
+            waiter.grant(server)
+        except Exception:
+            # One waiter's trouble is not that of those behind it.
+            log.exception("a waiter could not take its server connection")
+            waiter.refuse(ProxyError("internal error"))
+            pool = self._pools.get(key)
+            if pool is not None and server in pool.borrowed:
+                self.discard(key, server, "it was not taken")
+
     def _must_give_way(self, pool: Pool) -> bool:
-        """True when another pool, below its fair share, has waited longer than this one's."""
+        """True when another pool, below its fair share, has waited longer than this one's.
+
+        A pool with no more than its fair share gives way only to one that has nothing.
+        """
         if self.closed_to_new and not pool.waiters:
             return True
         if self.open - self.closing > self.limit:
             return True
-        if self.open < self.limit or self.waiting == len(pool.waiters):
+        if self.open < self.limit or self.waiting == len(pool.waiters) or self._room_is_coming():
             return False
         wanting = [p for p in self._pools.values() if p.waiters or p.borrowed]
         fair = max(1, self.limit // max(1, len(wanting)))
-        if pool.open <= fair:
-            return False
         since = pool.oldest_wait if pool.waiters else float("inf")
+        if pool.open <= fair:
+            fair = 1
+            since = min(since, self._clock() - _TURN)
         return any(
             other is not pool and other.waiters and other.open < fair and other.oldest_wait < since
             for other in wanting
@@ -271,8 +305,7 @@ class Pools:
         """Opens what the waiters of `pool` need, as far as the budget goes."""
         while len(pool.waiters) > pool.connecting:
             if self.open >= self.limit:
-                # What is closing makes room in a moment.
-                if self.closing == 0:
+                if not self._room_is_coming():
                     self._evict_idle(other_than=pool)
                 return
             if pool.failures and pool.connecting:
@@ -280,6 +313,9 @@ class Pools:
             pool.connecting += 1
             self.open += 1
             self._connector.connect(pool.key, self._back_off(pool))
+
+    def _room_is_coming(self) -> bool:
+        return self.closing > 0 and self._clock() - self._discarded_at < _CLOSING_PATIENCE
 
     def _back_off(self, pool: Pool) -> float:
         if not pool.failures:
@@ -320,5 +356,5 @@ class Pools:
             pool.idle.remove(server)
 
     def _prune(self, pool: Pool) -> None:
-        if not pool.open and not pool.waiters:
-            self._pools.pop(pool.key, None)
+        if not pool.open and not pool.waiters and self._pools.get(pool.key) is pool:
+            del self._pools[pool.key]

@@ -49,6 +49,8 @@ class Lobby(Protocol):
 
     def borrowed(self, waited: float) -> None: ...
 
+    def unused(self, server: ServerConnection) -> None: ...
+
     def gone(self, client: "ClientSession") -> None: ...
 
 
@@ -59,9 +61,9 @@ class ClientSession:
     """
 
     __slots__ = (
-        "_backlog", "_framer", "_lobby", "_requests", "_since", "application_name", "encrypted",
-        "final", "key", "last_active", "peer", "pid", "secret", "server", "state", "told",
-        "unnamed",
+        "_backlog", "_blocked", "_framer", "_lobby", "_requests", "_since", "application_name",
+        "encrypted", "final", "key", "last_active", "peer", "pid", "secret", "server", "state",
+        "told", "unnamed",
     )  # fmt: skip
 
     def __init__(self, peer: Peer, login: Login, pid: int, secret: int, lobby: Lobby):
@@ -77,6 +79,7 @@ class ClientSession:
         self._requests = Requests()
         self._backlog: tuple[bytes, list[Frame]] = (b"", [])
         self._since = 0.0
+        self._blocked = False
         self.state = GREETING
         self.server: ServerConnection | None = None
         self.unnamed: bytes | None = None
@@ -105,11 +108,7 @@ class ClientSession:
             self.grant(server)
 
     def _greet(self, parameters: dict[bytes, bytes]) -> None:
-        self.told = parameters
-        self._requests.lexable = lexable(
-            parameters.get(b"client_encoding", b""),
-            parameters.get(b"standard_conforming_strings", b""),
-        )
+        self._learn(parameters)
         self.state = IDLE
         self.peer.write(
             self.final
@@ -121,6 +120,13 @@ class ClientSession:
         )
         self.final = b""
         self.peer.resume()
+
+    def _learn(self, parameters: dict[bytes, bytes]) -> None:
+        self.told = parameters
+        self._requests.lexable = lexable(
+            parameters.get(b"client_encoding", b""),
+            parameters.get(b"standard_conforming_strings", b""),
+        )
 
     def on_bytes(self, data: bytes) -> None:
         """A read from the client: at most one write to the server comes of it."""
@@ -134,17 +140,24 @@ class ClientSession:
             elif frames:
                 self._wake(data, frames)
         except ClientProtocolError as error:
-            if self.server is not None:
-                # Requests may have been entered that were never sent.
-                self.server.expected.doubt = True
-            self.end(error.fields())
+            self._reject(error)
+
+    def _reject(self, error: ProxyError) -> None:
+        """Ends the connection for what the client sent."""
+        self._doubt()
+        self.end(error.fields())
+
+    def _doubt(self) -> None:
+        # Requests may have been entered that were never sent.
+        if self.server is not None:
+            self.server.expected.doubt = True
 
     def _forward(self, data: bytes, frames: list[Frame], rest: int, prefix: bytes = b"") -> None:
         server = self.server
         assert server is not None
         leaves = bool(frames) and frames[-1][0] == c.TERMINATE
         if leaves:
-            data = data[: frames[-1][1]]
+            data = data[: frames.pop()[1]]
         out = prefix + self._requests.enter(server, data, frames, rest)
         if out:
             server.peer.write(out)
@@ -156,6 +169,10 @@ class ClientSession:
 
     def _wake(self, data: bytes, frames: list[Frame]) -> None:
         """The first bytes of a new transaction, unless they ask nothing of a server."""
+        if self.state != IDLE:
+            # Sent ahead of the greeting, for which no more is read; or after the end.
+            self._backlog = (data, frames)
+            return
         at = 0
         while at < len(frames):
             kind = frames[at][0]
@@ -190,31 +207,41 @@ class ClientSession:
         if not isinstance(server, ServerConnection):
             raise InvariantError(f"{server!r} is no server connection")
         self._lobby.borrowed(self._lobby.now() - self._since)
-        if self.state == WAITING:
-            self._link(server)
-            return
+        try:
+            if self.state == WAITING:
+                self._link(server)
+            else:
+                self._decline(server)
+        except ClientProtocolError as error:
+            self._reject(error)
+
+    def _decline(self, server: ServerConnection) -> None:
+        """All that was wanted is a greeting, or the client is gone in the meantime."""
+        ahead, self._backlog = self._backlog, (b"", [])
         if self.state == GREETING:
             self._greet(server.parameters)
-        # Greeted, or gone in the meantime: the connection was not used.
-        server.link(self)
-        server.unlink()
+        self._lobby.unused(server)
+        if ahead[1]:
+            self._wake(*ahead)
 
     def _link(self, server: ServerConnection) -> None:
         self.server = server
         self.state = LINKED
+        self.peer.resume()
         server.link(self)
+        if self._blocked:
+            server.peer.pause()
         if server.parameters is not self.told:
             self._tell_changes(server.parameters)
         prefix = self._follow(server)
         data, frames = self._backlog
         self._backlog = (b"", [])
-        self.peer.resume()
         self._forward(data, frames, 0, prefix)
 
     def _tell_changes(self, now: dict[bytes, bytes]) -> None:
         """The server's parameters changed while this client held no connection."""
         changed = {name: value for name, value in now.items() if self.told.get(name) != value}
-        self.told = now
+        self._learn(now)
         if changed:
             self.peer.write(messages.parameter_statuses(changed))
 
@@ -231,8 +258,7 @@ class ClientSession:
 
     def refuse(self, error: ProxyError) -> None:
         """No server connection will come."""
-        if self.state != GONE:
-            self.end(error.fields())
+        self._reject(error)
 
     def on_released(self) -> None:
         self.server = None
@@ -271,6 +297,11 @@ class ClientSession:
         if self.state in (WAITING, GREETING):
             self.leave()
 
+    def on_broken(self) -> None:
+        """What came from the client could not be dealt with."""
+        self._doubt()
+        self.leave()
+
     def on_closed(self) -> None:
         """The socket is gone."""
         self.leave()
@@ -298,9 +329,11 @@ class ClientSession:
 
     def on_blocked(self) -> None:
         """The client takes no more for now."""
+        self._blocked = True
         if self.server is not None:
             self.server.peer.pause()
 
     def on_drained(self) -> None:
+        self._blocked = False
         if self.server is not None:
             self.server.peer.resume()

@@ -37,7 +37,8 @@ _IDLE_TIMEOUT = ErrorFields(
 class Dialler(Connector, Protocol):
     """Opens connections to the server: to log in, and to cancel."""
 
-    def cancel(self, server: ServerConnection, done: Callable[[], None]) -> None: ...
+    def cancel(self, server: ServerConnection, done: Callable[[bool], None]) -> None:
+        """`done(sure)` follows once; not `sure`: the server may still get the request."""
 
 
 class Hub:
@@ -116,8 +117,10 @@ class Hub:
             return
         server.cancels += 1
 
-        def done() -> None:
+        def done(sure: bool) -> None:
             server.cancels -= 1
+            if not sure:
+                server.suspect = True
             if not server.closing:
                 server.reconsider()
 
@@ -140,9 +143,11 @@ class Hub:
     def tick(self) -> None:
         """Everything that only time decides; called a few times a second."""
         now = self._clock()
-        self.counters.borrow_timeouts += self.pools.expire_waiters()
+        self.pools.tick()
+        self.counters.borrow_timeouts = self.pools.timeouts
         for server in [s for s in self.servers if s.orphaned_at is not None]:
-            if now - (server.orphaned_at or now) > ORPHAN_PATIENCE:
+            since = server.orphaned_at
+            if since is not None and now - since > ORPHAN_PATIENCE:
                 self._cancel(server)
                 self.unfit(server, "the client left and its request goes on")
         if self.clients:
@@ -200,16 +205,23 @@ class Hub:
 
     def gone(self, client: ClientSession) -> None:
         self.counters.queries += client.queries
+        self.counters.bytes_from_clients += client.peer.received
         self.clients.pop(client.pid, None)
+
+    def unused(self, server: ServerConnection) -> None:
+        """Nothing of any client is in `server`: it goes to the next, if it is still good."""
+        if server.login.generation != self.generation:
+            self.pools.discard(server.key, server, "the target changed")
+        elif server.suspect:
+            self.pools.discard(server.key, server, "a cancel request may still come to it")
+        else:
+            self.pools.release(server.key, server)
 
     # Keeper
 
     def freed(self, server: ServerConnection) -> None:
         self.counters.transactions += 1
-        if server.login.generation == self.generation:
-            self.pools.release(server.key, server)
-        else:
-            self.pools.discard(server.key, server, "the target changed")
+        self.unused(server)
 
     def unfit(self, server: ServerConnection, reason: str) -> None:
         log.info("server connection closed", extra={"reason": reason, "pool": str(server.key.user)})
@@ -217,12 +229,16 @@ class Hub:
         self.pools.discard(server.key, server, reason)
 
     def lost(self, server: ServerConnection) -> None:
-        self.servers.discard(server)
+        self._forget(server)
         self.pools.lost(server.key, server)
 
     def closed(self, server: ServerConnection) -> None:
-        self.servers.discard(server)
+        self._forget(server)
         self.pools.closed()
+
+    def _forget(self, server: ServerConnection) -> None:
+        self.servers.discard(server)
+        self.counters.bytes_from_servers += server.peer.received
 
     def pinned(self, server: ServerConnection, reasons: PinReason) -> None:
         for reason in reasons:

@@ -54,6 +54,8 @@ class Requests:
         if self._watching:
             self._watch(server, data[:rest])
             self._watching = rest > len(data)
+        if server.slot_foreign and frames:
+            self._clean_slot(server, data, frames[0])
         for frame in frames:
             self._enter_one(server, data, frame)
         if not self._insertions:
@@ -88,12 +90,13 @@ class Requests:
                 self._make_unnamed_ready(server, start)
             expected.push(DESCRIBE)
         elif kind == c.CLOSE:
-            expected.push(CLOSE_UNNAMED if data[start + 5 : end] == b"S\x00" else CLOSE)
+            self._on_close(server, data[start + 5 : end])
         elif kind == c.FUNCTION_CALL:
             self._on_function_call(server, data, start)
         elif kind in (c.COPY_DONE, c.COPY_FAIL):
             expected.push_copy_end()
-        elif kind == c.PASSWORD:
+        elif kind in (c.PASSWORD, c.TERMINATE):
+            # A Terminate is the last that a client says.
             raise ClientProtocolError(f"invalid frontend message type {kind}")
 
     def _judge(self, server: ServerConnection, text: bytes, cut: bool) -> None:
@@ -137,23 +140,37 @@ class Requests:
             self._make_unnamed_ready(server, start)
         server.expected.push(BIND)
 
+    def _on_close(self, server: ServerConnection, body: bytes) -> None:
+        if body == b"S\x00":
+            server.slot_ready = True
+            server.expected.push(CLOSE_UNNAMED)
+        else:
+            server.expected.push(CLOSE)
+
     def _on_function_call(self, server: ServerConnection, data: bytes, start: int) -> None:
         self.queries += 1
         if len(data) >= start + 9 and _uint32_at(data, start + 5)[0] in _PINNING_FUNCTIONS:
             server.pin(PinReason.SESSION_SETTING | PinReason.ADVISORY_LOCK)
         server.expected.push(FUNCTION)
 
+    def _clean_slot(self, server: ServerConnection, data: bytes, first: Frame) -> None:
+        """Takes away the unnamed statement that the client before may have left.
+
+        Before anything else: after an error the server would skip what replaces it.
+        """
+        server.slot_foreign = False
+        _, start, end = first
+        if not messages.replaces_unnamed(data[start:end], end - start):
+            server.expected.push(CLOSE | SKIP)
+            self._insertions.append((start, messages.CLOSE_UNNAMED))
+
     def _make_unnamed_ready(self, server: ServerConnection, before: int) -> None:
-        """The unnamed statement of this connection may be another client's: make it ours."""
+        """Makes the unnamed statement here what it was where the client was before."""
         if server.slot_ready:
             return
         server.slot_ready = True
         statement = server.expected.unnamed
-        if statement is None:
-            # The server itself then says that there is none.
-            server.expected.push(CLOSE | SKIP)
-            self._insertions.append((before, messages.CLOSE_UNNAMED))
-        else:
+        if statement is not None:
             server.expected.push_parse_unnamed(statement, SKIP)
             self._insertions.append((before, statement))
 

@@ -69,10 +69,10 @@ class ServerConnection:
     """
 
     __slots__ = (
-        "_base", "_discarding", "_framer", "_keeper", "_skip_rest", "_told_fatal",
-        "application_name", "cancels", "client", "closing", "default_application_name",
+        "_base", "_blocked", "_discarding", "_framer", "_keeper", "_skip_rest", "_told_fatal",
+        "_unsure", "application_name", "cancels", "client", "closing", "default_application_name",
         "expected", "idle_since", "key", "login", "orphaned_at", "parameters", "peer", "pins",
-        "slot_ready", "status",
+        "slot_foreign", "slot_ready", "status", "suspect",
     )  # fmt: skip
 
     def __init__(self, key: PoolKey, peer: Peer, login: LoggedIn, keeper: Keeper):
@@ -91,13 +91,20 @@ class ServerConnection:
         self.cancels = 0
         self.client: Client | None = None
         self.idle_since = 0.0
-        # Whether the unnamed statement of this connection is the client's.
+        # Whether the unnamed statement of this connection is the client's, or may be that
+        # of the one before.
         self.slot_ready = False
+        self.slot_foreign = True
+        # Not for another client: a cancel request may still come to it.
+        self.suspect = False
         self.orphaned_at: float | None = None
         self.closing = False
         self._discarding = False
         self._skip_rest = 0
         self._told_fatal = False
+        self._blocked = False
+        # The last ReadyForQuery came together with a part of another message.
+        self._unsure = False
 
     @property
     def settled(self) -> bool:
@@ -119,6 +126,9 @@ class ServerConnection:
         self._base = self.parameters
         self.expected.unnamed = client.unnamed
         self.slot_ready = False
+        self.slot_foreign = True
+        if self._blocked:
+            client.peer.pause()
 
     def pin(self, reasons: PinReason) -> None:
         """Keeps the connection with its client. Told once for each new reason."""
@@ -144,7 +154,8 @@ class ServerConnection:
         elif self.orphaned_at is None and self._is_unsolicited(data, frames):
             self._break("the server sent something that nobody asked for")
             return
-        if ready:
+        if ready or self._unsure:
+            self._unsure = not self._framer.at_boundary
             self._on_ready()
 
     def _take(self, data: bytes, frames: list[Frame]) -> tuple[bytes, bool]:
@@ -164,7 +175,7 @@ class ServerConnection:
                 ready = True
             elif kind == c.PARAMETER_STATUS:
                 action = self._on_parameter(data[start + 5 : end], action)
-            elif kind == c.ERROR_RESPONSE and b"VFATAL\x00" in data[start:end]:
+            elif kind == c.ERROR_RESPONSE and b"\x00VFATAL\x00" in data[start:end]:
                 self._told_fatal = True
             if action == SKIP:
                 kept.append(data[begin:start])
@@ -187,7 +198,8 @@ class ServerConnection:
 
     def _is_unsolicited(self, data: bytes, frames: list[Frame]) -> bool:
         asynchronous = (c.PARAMETER_STATUS, c.NOTICE_RESPONSE)
-        return (bool(data) and not frames) or any(kind not in asynchronous for kind, _, _ in frames)
+        seen = sum(end - start for kind, start, end in frames if kind in asynchronous)
+        return seen != len(data)
 
     def _on_ready(self) -> None:
         if self.parameters is not self._base and self.status == c.IDLE and self.settled:
@@ -277,6 +289,11 @@ class ServerConnection:
         self.peer.write(messages.TERMINATE)
         self.peer.close()
 
+    def on_broken(self) -> None:
+        """What came from the server could not be dealt with."""
+        if not self.closing:
+            self._break("internal error")
+
     def on_closed(self) -> None:
         """The socket is gone."""
         if self.closing:
@@ -293,9 +310,11 @@ class ServerConnection:
 
     def on_blocked(self) -> None:
         """The server takes no more for now."""
+        self._blocked = True
         if self.client is not None:
             self.client.peer.pause()
 
     def on_drained(self) -> None:
+        self._blocked = False
         if self.client is not None:
             self.client.peer.resume()

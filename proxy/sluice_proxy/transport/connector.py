@@ -76,7 +76,7 @@ class Connector:
     def connect(self, key: PoolKey, delay: float) -> None:
         self._tasks.start(f"connect {key.user}@{key.database}", self._connect(key, delay))
 
-    def cancel(self, server: ServerConnection, done: Callable[[], None]) -> None:
+    def cancel(self, server: ServerConnection, done: Callable[[bool], None]) -> None:
         self._tasks.start("cancel", self._cancel(server.login, done))
 
     async def check(self, user: str, database: str) -> None:
@@ -130,6 +130,8 @@ class Connector:
             greeting = await self._converse(key, route, password, stream, conversation)
             if conversation.rest():
                 raise ServerUnavailable("the server sent something that nobody asked for")
+            if stream.closed:
+                raise ServerUnavailable("the server closed the connection after login")
         except BaseException:
             stream.abort()
             raise
@@ -239,15 +241,17 @@ class Connector:
             )
         return True
 
-    async def _cancel(self, login: LoggedIn, done: Callable[[], None]) -> None:
+    async def _cancel(self, login: LoggedIn, done: Callable[[bool], None]) -> None:
         """Sends a CancelRequest and waits until the server has taken it."""
+        sure = False
         try:
             async with asyncio.timeout(CANCEL_TIMEOUT):
                 await self._send_cancel(login)
+            sure = True
         except (OSError, ProxyError, TimeoutError) as error:
             log.warning("cannot send a cancel request", extra={"error": str(error)})
         finally:
-            done()
+            done(sure)
 
     async def _send_cancel(self, login: LoggedIn) -> None:
         origin = login.origin

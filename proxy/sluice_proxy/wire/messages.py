@@ -9,6 +9,7 @@ from sluice_proxy.wire import constants as c
 _int32 = Struct("!i")
 _uint32_pair = Struct("!II")
 _header = Struct("!ci")
+_uint16_at = Struct("!H").unpack_from
 
 
 def message(kind: bytes, body: bytes = b"") -> bytes:
@@ -143,6 +144,22 @@ def statement_of_bind(body: bytes) -> bytes | None:
     if portal_end < 0 or statement_end < 0:
         return None
     return body[portal_end + 1 : statement_end]
+
+
+def replaces_unnamed(message: bytes, size: int) -> bool:
+    """Whether the server surely drops its unnamed statement for this Query or Parse.
+
+    It does not for a message that it cannot read, nor for a Parse of a named statement.
+    `size` is the message's; of a long one only the first bytes may be here.
+    """
+    if len(message) != size:
+        return False
+    if message[0] == c.QUERY:
+        return message.find(b"\x00", 5) == size - 1
+    if message[0] != c.PARSE or message[5:6] != b"\x00":
+        return False
+    types = message.find(b"\x00", 6) + 1
+    return 0 < types <= size - 2 and size - 2 - types == 4 * _uint16_at(message, types)[0]
 
 
 def name_and_text_of_parse(body: bytes) -> tuple[bytes, bytes] | None:
