@@ -46,8 +46,8 @@ class Counters:
 
     clients_accepted: int = 0  # ClientConnectionsReceived
     clients_authenticated: int = 0  # ClientConnectionsSetupSucceeded
-    client_auth_failures: int = 0  # ClientConnectionsSetupFailedAuth
-    client_setup_failures: int = 0  # other ends before the login was done
+    client_auth_failures: int = 0  # ClientConnectionsSetupFailedAuth: password, role, TLS
+    client_setup_failures: int = 0  # every other end before the login was done
     client_tls_connections: int = 0
     idle_client_timeouts: int = 0
     server_connections_requested: int = 0  # DatabaseConnectionRequests
@@ -59,7 +59,7 @@ class Counters:
     borrow_timeouts: int = 0
     cancels: int = 0
     pins: dict[str, int] = field(default_factory=dict)  # by reason
-    bytes_from_clients: int = 0
+    bytes_from_clients: int = 0  # of connections that ended; a report adds the present ones'
     bytes_from_servers: int = 0
     config_reloads: int = 0
     config_errors: int = 0

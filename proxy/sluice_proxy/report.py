@@ -30,7 +30,13 @@ class Report:
 
     @property
     def counters(self) -> Counters:
-        return self._facts.counters
+        """A snapshot that counts the connections of this moment, too."""
+        hub = self._facts.hub
+        counters = self._facts.counters.copy()
+        counters.queries += sum(client.queries for client in hub.clients.values())
+        counters.bytes_from_clients += sum(c.peer.received for c in hub.clients.values())
+        counters.bytes_from_servers += sum(server.peer.received for server in hub.servers)
+        return counters
 
     def ready(self) -> str:
         if self._facts.draining:

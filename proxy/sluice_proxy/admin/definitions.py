@@ -66,8 +66,14 @@ COUNTERS = {
         "Clients that got no server connection within connectionBorrowTimeoutSeconds.",
     ),
     "cancels": ("sluice_cancel_requests", "CancelRequests received."),
-    "bytes_from_clients": ("sluice_client_received_bytes", "Bytes received from clients."),
-    "bytes_from_servers": ("sluice_server_received_bytes", "Bytes received from servers."),
+    "bytes_from_clients": (
+        "sluice_client_received_bytes",
+        "Bytes received from clients that logged in, without TLS's.",
+    ),
+    "bytes_from_servers": (
+        "sluice_server_received_bytes",
+        "Bytes received from servers, without TLS's.",
+    ),
     "config_reloads": ("sluice_config_reloads", "Configurations taken over."),
     "config_errors": ("sluice_config_errors", "Configurations refused; the old one serves on."),
 }

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from sluice_proxy.errors import AuthenticationFailed, ClientProtocolError, ProxyError
+from sluice_proxy.errors import AuthenticationFailed, ClientProtocolError, ProxyError, TLSRequired
 from sluice_proxy.metrics import Counters
 from sluice_proxy.session.client_login import (
     Door,
@@ -145,9 +145,6 @@ class Doorway:
             self._on_login(self, outcome, self._buffer)
 
     def _refuse(self, error: ProxyError) -> None:
-        if isinstance(error, AuthenticationFailed):
-            self._counters.client_auth_failures += 1
-        self._counters.client_setup_failures += 1
         details = {"peer": self.peer.address, "sqlstate": error.sqlstate, "error": error.message}
         log.info("login refused", extra=details)
         self.end(error)
@@ -155,12 +152,25 @@ class Doorway:
     def end(self, error: ProxyError) -> None:
         """Tells the client why it may not come in."""
         if not self.done:
+            self._count_failure(error)
             self.done = True
             self.peer.write(messages.error_response(error.fields()))
             self.peer.close()
 
+    def _count_failure(self, error: ProxyError | None) -> None:
+        if isinstance(error, AuthenticationFailed | TLSRequired):
+            self._counters.client_auth_failures += 1
+        else:
+            self._counters.client_setup_failures += 1
+
+    def on_broken(self) -> None:
+        """`on_closed` follows."""
+
     def on_closed(self) -> None:
         """Gone before the login was done: a probe, or a client that lost patience."""
+        if not self.done and self.peer.received:
+            # A probe says nothing.
+            self._count_failure(None)
         self.done = True
         self._steps.close()
 
