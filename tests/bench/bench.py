@@ -41,7 +41,7 @@ class Sample:
 
 def measure(contender: Contender, build: Path, mode: str, clients: int) -> Sample:
     before = contender.cpu_seconds()
-    command = [
+    command: list[str | Path] = [
         build / "bin" / "pgbench", "-S", "-n", "-M", mode, "-c", str(clients), "-j", "1",
         "-T", str(SECONDS), "-h", "127.0.0.1", "-p", str(contender.port), "-U", APP_USER,
         APP_DATABASE,
@@ -115,7 +115,7 @@ def machine(binary: str) -> dict[str, object]:
 
 
 def prepare(server: Postgres, build: Path) -> None:
-    command = [
+    command: list[str | Path] = [
         build / "bin" / "pgbench", "-i", "-q", "-s", "5", "-h", server.host, "-p",
         str(server.port), "-U", APP_USER, APP_DATABASE,
     ]  # fmt: skip

@@ -90,7 +90,7 @@ def sluice(server: Postgres, folder: Path) -> Contender:
         )
     )  # fmt: skip
     port, admin = free_port(), free_port()
-    command = [
+    command: list[Path | str] = [
         Path(sys.executable).parent / "sluice", "run", "-f", manifest,
         "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}",
     ]  # fmt: skip
@@ -111,7 +111,12 @@ def pgbouncer(server: Postgres, folder: Path, binary: str) -> Contender:
     folder.chmod(0o755)
     # PgBouncer refuses to run as root.
     account = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    command = [*(account if os.geteuid() == 0 else []), binary, "--quiet", settings]
+    command: list[Path | str] = [
+        *(account if os.geteuid() == 0 else []),
+        binary,
+        "--quiet",
+        settings,
+    ]
     return _started("PgBouncer", port, command, folder / "pgbouncer.log")
 
 
@@ -163,11 +168,12 @@ def _started(name: str, port: int, command: list[Path | str], log: Path) -> Cont
 
 
 def _answers(port: int) -> bool:
-    settings = {"host": "127.0.0.1", "port": port, "sslmode": "disable", "connect_timeout": 5}
+    dsn = (
+        f"host=127.0.0.1 port={port} user={APP_USER} password={APP_PASSWORD} "
+        f"dbname={APP_DATABASE} sslmode=disable connect_timeout=5"
+    )
     try:
-        psycopg.connect(
-            user=APP_USER, password=APP_PASSWORD, dbname=APP_DATABASE, **settings
-        ).close()
+        psycopg.connect(dsn).close()
     except psycopg.OperationalError:
         return False
     return True
