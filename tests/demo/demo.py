@@ -7,10 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-REPOSITORY = HERE.parents[1]
-sys.path.insert(0, str(HERE.parent / "cluster"))
-sys.path.insert(0, str(HERE.parent / "lib"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cluster"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import figures
 import objects
@@ -24,6 +22,8 @@ from stream import Load, Step, follow
 
 from sluice_testing.kubernetes import apply, get, login
 
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[1]
 CHART = REPOSITORY / "charts" / "sluice"
 MANIFEST = HERE / "manifest.yaml"
 BUILD = REPOSITORY / "build"

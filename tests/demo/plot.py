@@ -40,11 +40,12 @@ def _over_time(axes: Axes, run: Run, rotation: Rotation, document: dict[str, Any
     axes.axhline(100, color=BAD, linewidth=1, linestyle="--")
     axes.set_ylim(1, 2600)
     axes.set_xlim(0, max(at))
-    middle = max(at) * 0.42
+    # Left of the rotation for what is steady by then, right of it for what is not.
+    left, right = max(at) * 0.2, rotation.at_the_clients + max(at) * 0.03
     most = document["sluice"]["server_connections_max"]
-    axes.text(middle, 1080, f"{max(clients):,} clients connected at once", color=GREY, va="bottom")
-    axes.text(middle, 108, "max_connections = 100", color=BAD, va="bottom")
-    axes.text(middle, most * 0.88, f"server connections: {most} at most", color=SERVER, va="top")
+    axes.text(left, 1080, f"{max(clients):,} clients connected", color=GREY, va="bottom")
+    axes.text(right, 108, "max_connections = 100", color=BAD, va="bottom")
+    axes.text(right, most * 0.88, f"{most} server connections at most", color=SERVER, va="top")
     _mark_rotation(axes, rotation)
     axes.set_xlabel("seconds")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -66,7 +67,7 @@ def _mark_rotation(axes: Axes, rotation: Rotation) -> None:
     for at, name in steps:
         axes.axvline(at, color=GREY, linewidth=1, linestyle=":")
         axes.text(at + 0.3, 1.15, name, rotation=90, color=GREY, fontsize=9, va="bottom")
-    axes.text(rotation.on_the_server, 1700, "new password", color=GREY, fontsize=9, ha="center")
+    axes.text(steps[-1][0] + 1, 1700, "new password", color=GREY, fontsize=9, va="center")
 
 
 def _outcome(axes: Axes, direct: Run, sluice: Run) -> None:
@@ -78,7 +79,7 @@ def _outcome(axes: Axes, direct: Run, sluice: Run) -> None:
         axes.barh(row, served, color=SERVER, height=0.5)
         axes.barh(row, 100 - served, left=served, color=BAD, height=0.5)
         words = f"{total - errors:,} of {total:,} served"
-        axes.text(2, row, words, color="white", va="center", fontweight="bold")
+        axes.text(2, row, words, color="white", va="center", fontsize=9)
         if errors:
             axes.text(served + 2, row + 0.3, _error_words(run), color=BAD, va="bottom", fontsize=9)
     axes.set_yticks(
