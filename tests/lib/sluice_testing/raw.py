@@ -89,7 +89,7 @@ class RawClient:
 
     def log_in(self, password: str, **parameters: str) -> list[Message]:
         """Startup with SCRAM-SHA-256, up to ReadyForQuery: what came after the login."""
-        self.send(startup(**parameters))
+        self.send(startup(PROTOCOL_3_0, **parameters))
         scram = Scram(password)
         while True:
             message = self.read()
