@@ -1,5 +1,7 @@
 """Drivers as they come, with their defaults and their conveniences."""
 
+from typing import LiteralString
+
 import asyncpg
 import psycopg
 import pytest
@@ -35,10 +37,15 @@ def test_psycopg_server_side_cursor(door: Door) -> None:
 
 def test_psycopg_pipeline_with_an_error(door: Door) -> None:
     with door.connect() as connection:
-        with pytest.raises(psycopg.errors.DivisionByZero), connection.pipeline():
-            for statement in ("SELECT 1", "SELECT 1/0", "SELECT 2"):
-                connection.execute(statement)
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            pipelined(connection, "SELECT 1", "SELECT 1/0", "SELECT 2")
         assert connection.execute("SELECT 3").fetchone() == (3,)
+
+
+def pipelined(connection: psycopg.Connection, *statements: LiteralString) -> None:
+    with connection.pipeline():
+        for statement in statements:
+            connection.execute(statement)
 
 
 def test_psycopg_nested_transactions(door: Door) -> None:
@@ -70,15 +77,6 @@ def test_psycopg_hears_notices_and_notifications(door: Door) -> None:
         connection.execute("NOTIFY news, 'and this'")
         [heard] = connection.notifies(timeout=5, stop_after=1)
         assert heard.payload == "and this"
-
-
-def test_psycopg_two_phase_commit_is_passed_on(door: Door) -> None:
-    """The server of the tests has max_prepared_transactions = 0 and says so itself."""
-    with door.connect(autocommit=False) as connection:
-        connection.tpc_begin(connection.xid(1, "g", "b"))
-        connection.execute("SELECT 1")
-        with pytest.raises(psycopg.NotSupportedError):
-            connection.tpc_prepare()
 
 
 @every_major

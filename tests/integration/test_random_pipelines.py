@@ -160,4 +160,16 @@ def test_random_scripts(door: Door, server: Postgres, door_of: DoorOf) -> None:
         for number in range(SCRIPTS):
             names, cut = script(dice), dice.choice([0, 0, 0, 1, 5, 100])
             wanted, got = answers(direct, names, cut), answers(door, names, cut)
-            assert got == wanted, f"script {number}, cut {cut}: {names}"
+            assert agree(wanted, got), f"script {number}, cut {cut}: {names}\n{wanted}\n{got}"
+
+
+def agree(wanted: list[Message], got: list[Message]) -> bool:
+    """Equal; or PostgreSQL itself hung up, and what came before that is equal.
+
+    It hangs up on unread messages ("protocol synchronization was lost"), so that TCP may
+    destroy its last words on their way.
+    """
+    if wanted[-1].kind != "closed":
+        return got == wanted
+    said = [m for m in got[:-1] if m.kind != "E" or m.fields["S"] != "FATAL"]
+    return got[-1].kind == "closed" and said == wanted[: len(said)]
