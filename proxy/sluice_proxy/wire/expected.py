@@ -126,6 +126,8 @@ class ExpectedReplies:
             self._settle(front, settles)
         elif kind == c.READY_FOR_QUERY:
             self._settle(front, _ENDED_BY_READY)
+            # Where a COPY was refused, its end is of no more interest.
+            self._front()
         elif kind == c.ERROR_RESPONSE:
             return self._on_error(front)
         else:
@@ -202,7 +204,6 @@ class ExpectedReplies:
         request = queue.popleft()
         while queue and queue[0] & KIND == SYNC:
             queue.popleft()
-            self.unsynced = asked == EXECUTE
             # Unless the copy fails before it reads anything, as one to a view does: then
             # they are answered.
             self._sync_in_copy = True
@@ -210,4 +211,7 @@ class ExpectedReplies:
             queue.popleft()
         else:
             self.copy_in = True
+        if self._sync_in_copy and not queue:
+            # No Sync is left after what was sent.
+            self.unsynced = asked == EXECUTE
         queue.appendleft(request)

@@ -1,0 +1,183 @@
+"""Framing: every message, cut everywhere, and what no peer may send."""
+
+import struct
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice_proxy.errors import ClientProtocolError, ProxyError, ServerProtocolError
+from sluice_proxy.wire.framing import (
+    FROM_CLIENT,
+    FROM_SERVER,
+    HOLD_LIMIT,
+    PASS,
+    REFUSE,
+    WHOLE,
+    Framer,
+)
+
+CLIENT_KINDS = b"QPBDECFpHSXcfd"
+SERVER_KINDS = b"123CEGHINTVWcnstZSKRAvDd"
+
+
+def message(kind: int, body: bytes = b"") -> bytes:
+    return bytes((kind,)) + struct.pack("!i", len(body) + 4) + body
+
+
+def client_framer() -> Framer:
+    return Framer(FROM_CLIENT, ClientProtocolError)
+
+
+def server_framer() -> Framer:
+    return Framer(FROM_SERVER, ServerProtocolError)
+
+
+Seen = list[tuple[int, int, int]]
+
+
+def feed_all(framer: Framer, pieces: list[bytes]) -> tuple[bytes, Seen]:
+    """What went on, and the frames by their places in the whole stream."""
+    passed = b""
+    seen: Seen = []
+    for piece in pieces:
+        out, frames = framer.feed(piece)
+        seen += [(kind, len(passed) + start, len(passed) + end) for kind, start, end in frames]
+        passed += out
+    return passed, seen
+
+
+def places(stream: list[tuple[int, bytes]], table: bytes) -> Seen:
+    found = []
+    at = 0
+    for kind, body in stream:
+        end = at + 5 + len(body)
+        if table[kind] != PASS:
+            found.append((kind, at, end))
+        at = end
+    return found
+
+
+TABLES = [(FROM_CLIENT, CLIENT_KINDS), (FROM_SERVER, SERVER_KINDS)]
+
+
+@pytest.mark.parametrize(("table", "kinds"), TABLES)
+def test_each_kind_cut_at_every_byte_is_as_uncut(table: bytes, kinds: bytes) -> None:
+    for kind in kinds:
+        stream = [(kind, b""), (kind, b"body\x00"), (kind, b"x" * 20)]
+        data = b"".join(message(*one) for one in stream)
+        whole = feed_all(Framer(table, ProxyError), [data])
+        assert whole == (data, places(stream, table))
+        for cut in range(len(data) + 1):
+            framer = Framer(table, ProxyError)
+            assert feed_all(framer, [data[:cut], data[cut:]]) == whole
+            assert framer.at_boundary
+        bytewise = Framer(table, ProxyError)
+        assert feed_all(bytewise, [data[i : i + 1] for i in range(len(data))]) == whole
+
+
+@pytest.mark.parametrize(("table", "kinds"), TABLES)
+def test_what_is_not_cut_goes_on_as_the_same_object(table: bytes, kinds: bytes) -> None:
+    for kind in kinds:
+        data = message(kind, b"abc") * 3
+        out, _ = Framer(table, ProxyError).feed(data)
+        assert out is data
+
+
+def test_the_middle_of_a_long_message_is_the_same_object_too() -> None:
+    framer = client_framer()
+    framer.feed(message(ord("d"), bytes(1000))[:100])
+    piece = bytes(500)
+    assert framer.feed(piece)[0] is piece
+    assert framer.remain == 1005 - 600
+
+
+@pytest.mark.parametrize("kind", b"QPB")
+def test_a_message_is_held_up_to_the_limit_and_then_streams(kind: int) -> None:
+    data = message(kind, b"x" * (HOLD_LIMIT * 2))
+    framer = client_framer()
+    assert framer.feed(data[: HOLD_LIMIT - 1]) == (b"", [])
+    assert not framer.at_boundary
+    out, frames = framer.feed(data[HOLD_LIMIT - 1 : HOLD_LIMIT])
+    assert out == data[:HOLD_LIMIT]
+    assert frames == [(kind, 0, len(data))]
+    assert framer.remain == len(data) - HOLD_LIMIT
+    rest = data[HOLD_LIMIT:] + message(ord("S"))
+    out, frames = framer.feed(rest)
+    assert out is rest
+    assert frames == [(ord("S"), len(rest) - 5, len(rest))]
+    assert framer.at_boundary
+
+
+@pytest.mark.parametrize("kind", b"QPB")
+def test_a_message_just_below_the_limit_is_whole(kind: int) -> None:
+    data = message(kind, b"x" * (HOLD_LIMIT - 5))
+    assert feed_all(client_framer(), [data[:9], data[9:]]) == (data, [(kind, 0, HOLD_LIMIT)])
+
+
+def test_a_long_row_is_never_held() -> None:
+    data = message(ord("D"), bytes(HOLD_LIMIT))
+    out, frames = server_framer().feed(data[:7])
+    assert (out, frames) == (data[:7], [])
+
+
+@pytest.mark.parametrize("length", [-(2**31), -1, 0, 3, 0x40000000, 0x7FFFFFFF])
+@pytest.mark.parametrize("kind", b"QdS")
+def test_an_impossible_length_is_refused(length: int, kind: int) -> None:
+    with pytest.raises(ClientProtocolError, match="invalid message length") as caught:
+        client_framer().feed(bytes((kind,)) + struct.pack("!i", length))
+    assert caught.value.sqlstate == "08P01"
+
+
+@pytest.mark.parametrize(("table", "kinds"), TABLES)
+def test_every_other_type_is_refused(table: bytes, kinds: bytes) -> None:
+    refused = set(range(256)) - set(kinds)
+    assert {kind for kind in range(256) if table[kind] == REFUSE} == refused
+    for kind in refused:
+        with pytest.raises(ProxyError, match=f"invalid frontend message type {kind}$"):
+            Framer(table, ProxyError).feed(message(kind))
+
+
+def test_a_bad_type_is_not_told_before_its_header_is_here() -> None:
+    framer = client_framer()
+    assert framer.feed(b"G\x00\x00\x00") == (b"", [])
+    with pytest.raises(ClientProtocolError):
+        framer.feed(b"\x04")
+
+
+streams = st.sampled_from(TABLES).flatmap(
+    lambda pair: st.tuples(
+        st.just(pair[0]),
+        st.lists(st.tuples(st.sampled_from(sorted(pair[1])), st.binary(max_size=40)), max_size=12),
+    )
+)
+
+
+@given(streams, st.lists(st.integers(0, 600)))
+def test_any_stream_cut_anywhere(
+    case: tuple[bytes, list[tuple[int, bytes]]], at: list[int]
+) -> None:
+    table, stream = case
+    data = b"".join(message(*one) for one in stream)
+    cuts = [0, *sorted(cut for cut in at if cut <= len(data)), len(data)]
+    pieces = [data[a:b] for a, b in pairwise(cuts)]
+    framer = Framer(table, ProxyError)
+    assert feed_all(framer, pieces) == (data, places(stream, table))
+    assert framer.at_boundary
+
+
+@given(st.lists(st.binary(max_size=30)))
+def test_noise_is_passed_on_byte_for_byte_or_refused(pieces: list[bytes]) -> None:
+    framer = client_framer()
+    passed = b""
+    try:
+        for piece in pieces:
+            out, frames = framer.feed(piece)
+            for kind, start, end in frames:
+                assert FROM_CLIENT[kind] != WHOLE or end <= len(out)
+                assert 0 <= start < len(out)
+            passed += out
+    except ClientProtocolError:
+        return
+    assert b"".join(pieces).startswith(passed)

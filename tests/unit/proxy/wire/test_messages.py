@@ -1,0 +1,136 @@
+"""The messages that the proxy writes, byte by byte, and those that it reads, whatever they are."""
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice_proxy.errors import ErrorFields
+from sluice_proxy.wire import messages
+
+
+def parse(name: bytes, text: bytes, types: bytes = b"\x00\x00") -> bytes:
+    return messages.message(b"P", name + b"\x00" + text + b"\x00" + types)
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (messages.SYNC, b"S\0\0\0\4"),
+        (messages.TERMINATE, b"X\0\0\0\4"),
+        (messages.SSL_REQUEST, b"\0\0\0\x08\x04\xd2\x16\x2f"),
+        (messages.CLOSE_UNNAMED, b"C\0\0\0\6S\0"),
+        (messages.ready_for_query(), b"Z\0\0\0\5I"),
+        (messages.ready_for_query(b"E"), b"Z\0\0\0\5E"),
+        (messages.query(b"SELECT 1"), b"Q\0\0\0\x0dSELECT 1\0"),
+        (messages.backend_key_data(1, 2**32 - 1), b"K\0\0\0\x0c\0\0\0\1\xff\xff\xff\xff"),
+        (messages.authentication(0), b"R\0\0\0\x08\0\0\0\0"),
+        (messages.authentication(10, b"X\0\0"), b"R\0\0\0\x0b\0\0\0\x0aX\0\0"),
+        (messages.parameter_status(b"a", b"b"), b"S\0\0\0\x08a\0b\0"),
+        (
+            messages.cancel_request(258, b"\1\2\3\4"),
+            b"\0\0\0\x10\x04\xd2\x16\x2e\0\0\1\2\1\2\3\4",
+        ),
+        (messages.startup([(b"user", b"u")]), b"\0\0\0\x10\0\3\0\0user\0u\0\0"),
+        (
+            messages.negotiate_protocol_version([b"_pq_.x"]),
+            b"v\0\0\0\x13\0\3\0\0\0\0\0\1_pq_.x\0",
+        ),
+    ],
+)
+def test_bytes_on_the_wire(made: bytes, expected: bytes) -> None:
+    assert made == expected
+
+
+def test_startup_length_counts_itself() -> None:
+    packet = messages.startup([(b"user", b"app"), (b"database", b"db")])
+    assert struct.unpack("!i", packet[:4]) == (len(packet),)
+
+
+def test_application_name_is_made_clean_and_quoted() -> None:
+    assert messages.clean_ascii(b"a\x00b\xc3\xa9\x7f~") == b"a?b???~"
+    made = messages.set_application_name(b"it's \\ odd")
+    assert made[5:] == b"SET application_name TO E'it''s \\\\ odd'\x00"
+
+
+@given(st.binary(max_size=60))
+def test_an_application_name_never_leaves_its_quotes(name: bytes) -> None:
+    text = messages.set_application_name(messages.clean_ascii(name))[5:-1]
+    body = text.removeprefix(b"SET application_name TO E'").removesuffix(b"'")
+    assert b"'" not in body.replace(b"\\\\", b"").replace(b"''", b"")
+    assert b"\\" not in body.replace(b"\\\\", b"")
+
+
+FIELDS = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1)
+
+
+@given(st.builds(ErrorFields, FIELDS, FIELDS, FIELDS, FIELDS, FIELDS))
+def test_an_error_is_read_back(fields: ErrorFields) -> None:
+    made = messages.error_response(fields)
+    assert made[:1] == b"E"
+    assert struct.unpack("!i", made[1:5]) == (len(made) - 1,)
+    assert messages.parse_error(made[5:]) == fields
+
+
+def test_an_error_without_fields_is_still_one() -> None:
+    assert messages.parse_error(b"\x00") == ErrorFields("ERROR", "XX000", "unknown error")
+    assert messages.parse_error(b"SFEHLER\x00VFATAL\x00\x00").severity == "FATAL"
+
+
+@given(st.binary(max_size=50))
+def test_reading_survives_anything(body: bytes) -> None:
+    messages.parse_error(body)
+    messages.parse_parameter_status(body)
+    messages.parse_strings(body)
+    messages.parse_sasl_initial_response(body)
+    messages.statement_of_bind(body)
+    messages.name_and_text_of_parse(body)
+
+
+def test_sasl_initial_response_both_ways() -> None:
+    made = messages.sasl_initial_response(b"SCRAM-SHA-256", b"n,,n=,r=x")
+    assert made[:1] == b"p"
+    assert messages.parse_sasl_initial_response(made[5:]) == (b"SCRAM-SHA-256", b"n,,n=,r=x")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"SCRAM", b"SCRAM\x00", b"SCRAM\x00\0\0\0\5abc", b"SCRAM\x00\xff\xff\xff\xffabc"]
+)
+def test_a_malformed_sasl_initial_response_is_none(body: bytes) -> None:
+    assert messages.parse_sasl_initial_response(body) is None
+
+
+def test_heads_of_bind_and_parse() -> None:
+    assert messages.statement_of_bind(b"portal\x00stmt\x00rest") == b"stmt"
+    assert messages.statement_of_bind(b"\x00\x00") == b""
+    assert messages.statement_of_bind(b"portal\x00stmt") is None
+    assert messages.statement_of_bind(b"portal") is None
+    assert messages.name_and_text_of_parse(b"s\x00SELECT 1\x00\0\0") == (b"s", b"SELECT 1")
+    assert messages.name_and_text_of_parse(b"s\x00SELECT cut") == (b"s", b"SELECT cut")
+    assert messages.name_and_text_of_parse(b"name") is None
+
+
+@pytest.mark.parametrize(
+    ("message", "replaces"),
+    [
+        (messages.query(b"SELECT 1"), True),
+        (messages.query(b""), True),
+        (messages.message(b"Q", b"no end"), False),
+        (messages.message(b"Q", b"two\x00ends\x00"), False),
+        (messages.message(b"Q"), False),
+        (parse(b"", b"SELECT 1"), True),
+        (parse(b"", b"SELECT $1", b"\0\1\0\0\0\x17"), True),
+        (parse(b"named", b"SELECT 1"), False),
+        (parse(b"", b"SELECT 1", b"\0\0junk"), False),
+        (parse(b"", b"SELECT 1", b"\0\2\0\0\0\x17"), False),
+        (parse(b"", b"SELECT 1", b""), False),
+        (messages.message(b"P", b"\x00no end"), False),
+        (messages.message(b"P"), False),
+        (messages.message(b"B", b"\x00\x00"), False),
+        (messages.SYNC, False),
+    ],
+)
+def test_what_surely_replaces_the_unnamed_statement(message: bytes, replaces: bool) -> None:
+    assert messages.replaces_unnamed(message, len(message)) is replaces
+    assert not messages.replaces_unnamed(message[:-1], len(message))
