@@ -1,176 +1,18 @@
 """The operator on a real cluster, installed by the chart."""
 
 import json
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-from conftest import Cluster
+from kube.client import Cluster
 
 from sluice_testing import specs
-from sluice_testing.kubernetes import (
-    Manifest,
-    apply,
-    condition,
-    eventually,
-    get,
-    listed,
-    login,
-)
+from sluice_testing.chart import OPERATOR, SYSTEM
+from sluice_testing.kubernetes import Kubectl, Manifest, eventually, login
+from sluice_testing.shop import PASSWORD, Namespace
 
 # The first test of a run may have to wait for the cluster and the images.
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
-
-CHART = Path(__file__).resolve().parents[2] / "charts" / "sluice"
-SYSTEM = "sluice-system"
-OPERATOR = "deployment/sluice-operator"
-PASSWORD = "the password of app"
-
-
-@dataclass(frozen=True)
-class Namespace:
-    """A namespace of one test, with a PostgreSQL in another one that all tests share."""
-
-    cluster: Cluster
-    name: str
-    database: str
-
-    def proxy(self, **changes: Any) -> Manifest:
-        """A DatabaseProxy `orders` in front of the database; `changes` are of the spec."""
-        changed = {f"spec.{path.replace('__', '.')}": value for path, value in changes.items()}
-        base = {"metadata.namespace": self.name, "spec.targets.0.host": self.database}
-        return specs.manifest({**base, "spec.replicas": 1, **changed})
-
-    def apply(self, *manifests: Manifest) -> None:
-        apply(self.cluster, *manifests)
-
-    def kubectl(self, *arguments: str, input: str | None = None) -> str:
-        return self.cluster.kubectl("-n", self.name, *arguments, input=input)
-
-    def get(self, kind: str, name: str = "orders") -> Manifest | None:
-        return get(self.cluster, kind, name, self.name)
-
-    def condition(self, kind: str) -> dict[str, Any]:
-        return condition(self.get("databaseproxy"), kind)
-
-    def until(self, kind: str, status: str, words: str = "") -> dict[str, Any]:
-        """The condition, once it has this status and these words."""
-
-        def look() -> dict[str, Any] | None:
-            found = self.condition(kind)
-            told = f"{found.get('reason')} {found.get('message')}"
-            return found if found.get("status") == status and words in told else None
-
-        try:
-            return eventually(look, f"{kind}={status} {words}")
-        except AssertionError as error:
-            raise AssertionError(
-                f"{error}\n{self.kubectl('get', 'databaseproxy', '-o', 'yaml')}"
-            ) from None
-
-    def until_ready(self) -> Manifest:
-        self.until("Ready", "True")
-        proxy = self.get("databaseproxy")
-        assert proxy is not None
-        return proxy
-
-    def pods(self) -> dict[str, Manifest]:
-        """The proxy's pods by uid, without those that are ending."""
-        found = listed(self.cluster, "pods", self.name, "app.kubernetes.io/instance=orders")
-        return {
-            pod["metadata"]["uid"]: pod
-            for pod in found
-            if "deletionTimestamp" not in pod["metadata"]
-        }
-
-    def state(self) -> dict[str, Any]:
-        """`/state` of the one pod."""
-        (pod,) = self.pods().values()
-        path = f"/api/v1/namespaces/{self.name}/pods/{pod['metadata']['name']}:9127/proxy/state"
-        answer: dict[str, Any] = json.loads(self.cluster.kubectl("get", "--raw", path))
-        return answer
-
-
-@pytest.fixture(scope="session")
-def operator(cluster: Cluster) -> Cluster:
-    """The cluster with the chart installed, and the operator of the present sources in it."""
-    cluster.load_images()
-    cluster.helm(
-        *("upgrade", "--install", "sluice", str(CHART), "--namespace", SYSTEM),
-        *("--create-namespace", "--set", "image.tag=dev", "--set", "proxy.image.tag=dev"),
-    )
-    # The tag stays the same when the sources change.
-    cluster.kubectl("-n", SYSTEM, "rollout", "restart", OPERATOR)
-    cluster.kubectl("-n", SYSTEM, "rollout", "status", OPERATOR, "--timeout=120s")
-    return cluster
-
-
-@pytest.fixture(scope="session")
-def database(operator: Cluster) -> Iterator[str]:
-    """Host of a PostgreSQL with the role `app`, in a namespace of its own."""
-    name = f"db-{uuid.uuid4().hex[:8]}"
-    operator.kubectl("create", "namespace", name)
-    apply(operator, *_postgres(name))
-    operator.kubectl("-n", name, "rollout", "status", "deployment/postgres", "--timeout=120s")
-    sql(operator, name, f"CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'")
-    yield f"postgres.{name}.svc"
-    operator.kubectl("delete", "namespace", name, "--wait=false")
-
-
-def sql(cluster: Cluster, namespace: str, statement: str) -> None:
-    psql = ("psql", "-h", "/var/run/postgresql", "-U", "postgres", "-c", statement)
-    eventually(
-        lambda: cluster.kubectl("-n", namespace, "exec", "deployment/postgres", "--", *psql),
-        statement,
-    )
-
-
-@pytest.fixture
-def namespace(operator: Cluster, database: str) -> Iterator[Namespace]:
-    """A namespace with the Secret `orders-app`, under the strictest Pod Security."""
-    name = f"shop-{uuid.uuid4().hex[:8]}"
-    operator.kubectl("create", "namespace", name)
-    enforce = "pod-security.kubernetes.io/enforce=restricted"
-    operator.kubectl("label", "namespace", name, enforce)
-    apply(operator, login("orders-app", name, "app", PASSWORD))
-    yield Namespace(operator, name, database)
-    operator.kubectl("delete", "namespace", name, "--wait=false")
-
-
-def _postgres(namespace: str) -> tuple[Manifest, ...]:
-    metadata = {"name": "postgres", "namespace": namespace}
-    labels = {"app": "postgres"}
-    container = {
-        "name": "postgres",
-        "image": "sluice/postgres:dev",
-        "imagePullPolicy": "IfNotPresent",
-        "env": [{"name": "POSTGRES_PASSWORD", "value": "of the superuser"}],
-        "ports": [{"name": "server", "containerPort": 5432}],
-        "readinessProbe": {
-            "exec": {"command": ["pg_isready", "-h", "127.0.0.1"]},
-            "periodSeconds": 1,
-        },
-    }
-    return (
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": metadata,
-            "spec": {
-                "selector": {"matchLabels": labels},
-                "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
-            },
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": metadata,
-            "spec": {"selector": labels, "ports": [{"port": 5432, "targetPort": "server"}]},
-        },
-    )
 
 
 def dry_run(cluster: Cluster, case: specs.Case) -> str:
@@ -443,7 +285,7 @@ def client_pod(namespace: str) -> Manifest:
     }
 
 
-def answers(cluster: Cluster, namespace: str, *command: str) -> bool:
+def answers(cluster: Kubectl, namespace: str, *command: str) -> bool:
     """Whether a command in the client pod of `namespace` succeeds."""
     try:
         cluster.kubectl("-n", namespace, "exec", "client", "--", *command)

@@ -11,7 +11,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cluster"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import figures
-import objects
 import plot
 from figures import Rotation, Run
 from kube import kindcluster, places
@@ -20,21 +19,23 @@ from kube.progress import Trouble, say, stage
 from kube.shell import CommandFailed
 from stream import Load, Step, follow
 
-from sluice_testing.kubernetes import apply, get, login
+from sluice_testing import chart, pods
+from sluice_testing.kubernetes import Manifest, apply, get, login, secret
+from sluice_testing.shop import sql
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
-CHART = REPOSITORY / "charts" / "sluice"
 MANIFEST = HERE / "manifest.yaml"
 BUILD = REPOSITORY / "build"
-SYSTEM = "sluice-system"
-OPERATOR = "deployment/sluice-operator"
-BUDGET = 45
+NAMESPACE = "sluice-demo"
+MINE = {"app.kubernetes.io/part-of": "sluice-demo"}
+DATABASE = "shop"
+MAX_CONNECTIONS, BUDGET = 100, 45
 TOO_MANY = "sorry, too many clients already"
 FIRST_PASSWORD, NEW_PASSWORD = "the first password", "the new password"
 
-DIRECT = Load("direct", clients=300, work=4)
-POOLED = Load("clients", clients=1000, ramp=25, seconds=90, work=25)
+DIRECT = Load(NAMESPACE, "direct", clients=300, work=4)
+POOLED = Load(NAMESPACE, "clients", clients=1000, ramp=25, seconds=90, work=25)
 # Seconds after the start of the load: the server, the Secret, the clients.
 ROTATION_AT = (50.0, 54.0, 58.0)
 
@@ -81,45 +82,48 @@ def bring_up() -> Cluster:
 
 def install(cluster: Cluster) -> None:
     with stage("helm install: the CRD, the operator"):
-        cluster.helm(
-            *("upgrade", "--install", "sluice", str(CHART), "--namespace", SYSTEM),
-            *("--create-namespace", "--set", "image.tag=dev", "--set", "proxy.image.tag=dev"),
-        )
-        # The tag stays the same when the sources change.
-        cluster.kubectl("-n", SYSTEM, "rollout", "restart", OPERATOR)
-        rolled_out(cluster, SYSTEM, OPERATOR)
+        try:
+            chart.install(cluster)
+        except CommandFailed as failed:
+            look = f"look at: kubectl -n {chart.SYSTEM} logs {chart.OPERATOR}"
+            raise Trouble(f"the operator does not come up.\n{failed}\n{look}") from failed
 
 
 def begin_afresh(cluster: Cluster) -> None:
     """An empty namespace; what an earlier demo left is removed."""
-    kept = get(cluster, "namespace", objects.NAMESPACE, "")
+    kept = get(cluster, "namespace", NAMESPACE, "")
     if kept is not None:
-        if not objects.MINE.items() <= kept["metadata"]["labels"].items():
-            raise Trouble(f"namespace {objects.NAMESPACE} exists and is not the demo's")
+        if not MINE.items() <= kept["metadata"]["labels"].items():
+            raise Trouble(f"namespace {NAMESPACE} exists and is not the demo's")
         with stage("what an earlier demo left: delete"):
-            cluster.kubectl("delete", "namespace", objects.NAMESPACE, "--wait", "--timeout=180s")
-    apply(cluster, objects.namespace())
+            cluster.kubectl("delete", "namespace", NAMESPACE, "--wait", "--timeout=180s")
+    metadata = {"name": NAMESPACE, "labels": MINE}
+    apply(cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
 
 def start_postgres(cluster: Cluster) -> None:
-    with stage(f"PostgreSQL with max_connections = {objects.MAX_CONNECTIONS}"):
-        apply(cluster, *objects.postgres(secrets.token_hex(12)))
-        rolled_out(cluster, objects.NAMESPACE, "deployment/postgres")
-        sql(cluster, f"CREATE ROLE app LOGIN PASSWORD '{FIRST_PASSWORD}'")
-        sql(cluster, f"CREATE DATABASE {objects.DATABASE}")
+    password = secrets.token_hex(12)
+    host = pods.server_host(NAMESPACE)
+    uri = f"postgresql://postgres:{password}@{host}/{DATABASE}?sslmode=require"
+    with stage(f"PostgreSQL with max_connections = {MAX_CONNECTIONS}"):
+        apply(cluster, *pods.postgres(NAMESPACE, password))
+        apply(cluster, secret("superuser", NAMESPACE, {"SERVER_URI": uri}))
+        rolled_out(cluster, "deployment/postgres")
+        sql(cluster, NAMESPACE, f"CREATE ROLE app LOGIN PASSWORD '{FIRST_PASSWORD}'")
+        sql(cluster, NAMESPACE, f"CREATE DATABASE {DATABASE}")
         # The manifest brings it too; the direct clients need it before.
         apply(cluster, app_login(FIRST_PASSWORD))
 
 
-def app_login(password: str) -> dict[str, Any]:
-    made = login("orders-app", objects.NAMESPACE, "app", password)
-    made["stringData"]["database"] = objects.DATABASE
+def app_login(password: str) -> Manifest:
+    made = login("orders-app", NAMESPACE, "app", password)
+    made["stringData"]["database"] = DATABASE
     return made
 
 
 def crowd_the_server(cluster: Cluster) -> Run:
     """(1) What happens without a pooler."""
-    start_clients(cluster, DIRECT.pod, objects.SERVER, "postgres-ca")
+    start_clients(cluster, DIRECT.pod, pods.server_host(NAMESPACE), pods.SERVER_CA)
     say(f"(1) {DIRECT.clients} clients at once, straight to PostgreSQL")
     run = follow(cluster, DIRECT)
     errors = run.errors()
@@ -128,8 +132,8 @@ def crowd_the_server(cluster: Cluster) -> Run:
         say(f"    {count:4} x {text.rpartition('failed: ')[2]}")
     if not any(TOO_MANY in text for text in errors):
         raise Trouble(
-            f"{DIRECT.clients} direct clients did not exhaust {objects.MAX_CONNECTIONS} "
-            f"connections: look at kubectl -n {objects.NAMESPACE} logs deployment/postgres"
+            f"{DIRECT.clients} direct clients did not exhaust {MAX_CONNECTIONS} "
+            f"connections: look at kubectl -n {NAMESPACE} logs deployment/postgres"
         )
     return run
 
@@ -146,19 +150,19 @@ def make_proxy(cluster: Cluster) -> dict[str, Any]:
             )
         except CommandFailed as failed:
             raise Trouble(f"orders is not Ready.\n{why_not_ready(cluster)}") from failed
-    proxy = get(cluster, "databaseproxy", "orders", objects.NAMESPACE)
+    proxy = get(cluster, "databaseproxy", "orders", NAMESPACE)
     assert proxy is not None
     print(in_namespace(cluster, "get", "dbproxy"), flush=True)
     return proxy
 
 
 def why_not_ready(cluster: Cluster) -> str:
-    proxy = get(cluster, "databaseproxy", "orders", objects.NAMESPACE) or {}
+    proxy = get(cluster, "databaseproxy", "orders", NAMESPACE) or {}
     conditions = proxy.get("status", {}).get("conditions", [])
     told = [
         f"  {c['type']}={c['status']} {c['reason']}: {c.get('message', '')}" for c in conditions
     ]
-    look = f"look at: kubectl -n {SYSTEM} logs {OPERATOR}"
+    look = f"look at: kubectl -n {chart.SYSTEM} logs {chart.OPERATOR}"
     return "\n".join([*(told or ["  it has no conditions: the operator has not seen it"]), look])
 
 
@@ -193,7 +197,7 @@ def crowd_the_proxy(cluster: Cluster, proxy: dict[str, Any]) -> tuple[Run, Rotat
 
 
 def rotate_on_server(cluster: Cluster) -> None:
-    sql(cluster, f"ALTER ROLE app PASSWORD '{NEW_PASSWORD}'")
+    sql(cluster, NAMESPACE, f"ALTER ROLE app PASSWORD '{NEW_PASSWORD}'")
 
 
 def rotate_in_secret(cluster: Cluster) -> None:
@@ -201,15 +205,16 @@ def rotate_in_secret(cluster: Cluster) -> None:
 
 
 def rotate_at_clients(cluster: Cluster) -> None:
-    file = objects.PASSWORD_FILE
+    file = pods.PASSWORD_FILE
     write_whole = f"cat > {file}.new && mv {file}.new {file}"
     command = ("exec", "-i", POOLED.pod, "--", "sh", "-c", write_whole)
     in_namespace(cluster, *command, input=NEW_PASSWORD)
 
 
 def start_clients(cluster: Cluster, pod: str, host: str, ca_secret: str) -> None:
+    clients = pods.Clients(pod, NAMESPACE, host, ca_secret, "orders-app", "superuser", DATABASE)
     with stage(f"    pod {pod}: the clients' programs"):
-        apply(cluster, objects.clients(pod, host, ca_secret))
+        apply(cluster, clients.manifest())
         in_namespace(cluster, "wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=120s")
 
 
@@ -233,7 +238,7 @@ def show(document: dict[str, Any], direct: Run, sluice: Run) -> None:
 
 def judge(document: dict[str, Any], sluice: Run) -> None:
     """Trouble, if what Sluice promises was not kept."""
-    look = f"look at: kubectl -n {objects.NAMESPACE} logs deployment/orders-proxy"
+    look = f"look at: kubectl -n {NAMESPACE} logs deployment/orders-proxy"
     errors = sluice.errors()
     if errors:
         told = "\n".join(f"  {count} x {text}" for text, count in errors.most_common(5))
@@ -249,15 +254,15 @@ def judge(document: dict[str, Any], sluice: Run) -> None:
 
 
 def say_goodbye() -> None:
-    space = objects.NAMESPACE
+    psql = f"sh -c 'PGPASSWORD=$(cat {pods.PASSWORD_FILE}) psql'"
     print(f"""\
 Figures: build/demo.json, plot: build/demo.png. All of it still runs; look around:
 
   export KUBECONFIG={places.KUBECONFIG}
-  kubectl -n {space} get dbproxy
-  kubectl -n {space} describe dbproxy orders
-  kubectl -n {space} exec -it {POOLED.pod} -- sh -c 'PGPASSWORD=$(cat {objects.PASSWORD_FILE}) psql'
-  kubectl -n {space} port-forward deployment/orders-proxy 9127 &
+  kubectl -n {NAMESPACE} get dbproxy
+  kubectl -n {NAMESPACE} describe dbproxy orders
+  kubectl -n {NAMESPACE} exec -it {POOLED.pod} -- {psql}
+  kubectl -n {NAMESPACE} port-forward deployment/orders-proxy 9127 &
   curl -s localhost:9127/state; curl -s localhost:9127/metrics
 
 Clean up: make cluster-down
@@ -266,22 +271,16 @@ Clean up: make cluster-down
 
 
 def in_namespace(cluster: Cluster, *arguments: str, input: str | None = None) -> str:
-    return cluster.kubectl("-n", objects.NAMESPACE, *arguments, input=input)
+    return cluster.kubectl("-n", NAMESPACE, *arguments, input=input)
 
 
-def rolled_out(cluster: Cluster, namespace: str, workload: str) -> None:
+def rolled_out(cluster: Cluster, workload: str) -> None:
     try:
-        cluster.kubectl("-n", namespace, "rollout", "status", workload, "--timeout=180s")
+        in_namespace(cluster, "rollout", "status", workload, "--timeout=180s")
     except CommandFailed as failed:
-        pods = cluster.kubectl("-n", namespace, "get", "pods")
-        look = f"look at: kubectl -n {namespace} logs {workload}"
-        raise Trouble(f"{workload} does not come up.\n{pods}{look}") from failed
-
-
-def sql(cluster: Cluster, statement: str) -> None:
-    """As superuser, in the server's own pod."""
-    psql = ("psql", "-qXh", "/var/run/postgresql", "-U", "postgres", "-c", statement)
-    in_namespace(cluster, "exec", "deployment/postgres", "--", *psql)
+        there = in_namespace(cluster, "get", "pods")
+        look = f"look at: kubectl -n {NAMESPACE} logs {workload}"
+        raise Trouble(f"{workload} does not come up.\n{there}{look}") from failed
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import objects
 from figures import Run
 from kube import gotools
 from kube.client import Cluster
 from kube.progress import Trouble, say
+
+from sluice_testing.pods import PASSWORD_FILE
 
 _PROGRESS_SECONDS = 5.0
 
@@ -18,6 +19,7 @@ _PROGRESS_SECONDS = 5.0
 class Load:
     """So many clients, evenly over `ramp`, each for about `work`, new ones for `seconds`."""
 
+    namespace: str
     pod: str
     clients: int
     ramp: float = 0.0
@@ -28,7 +30,7 @@ class Load:
         return [
             *("python3", "/clients/load.py", f"--clients={self.clients}", f"--ramp={self.ramp}"),
             *(f"--seconds={self.seconds}", f"--work={self.work}"),
-            f"--password-file={objects.PASSWORD_FILE}",
+            f"--password-file={PASSWORD_FILE}",
         ]
 
 
@@ -68,7 +70,7 @@ def _progress(run: Run) -> str:
 
 def _lines(cluster: Cluster, load: Load) -> Iterator[str]:
     kubectl = (gotools.program("kubectl"), "--kubeconfig", cluster.kubeconfig)
-    where = ("-n", objects.NAMESPACE, "exec", load.pod, "--")
+    where = ("-n", load.namespace, "exec", load.pod, "--")
     command = [str(word) for word in (*kubectl, *where, *load.command())]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

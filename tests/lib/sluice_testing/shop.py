@@ -1,0 +1,121 @@
+"""A namespace with a DatabaseProxy in it, and the words of the tests about both."""
+
+import contextlib
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sluice_testing import pods, specs
+from sluice_testing.kubernetes import (
+    Kubectl,
+    Manifest,
+    apply,
+    condition,
+    eventually,
+    get,
+    listed,
+    login,
+)
+
+PASSWORD = "the password of app"
+SUPERUSER_PASSWORD = "of-the-superuser"
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """A namespace of one test, with a PostgreSQL in another one that all tests share."""
+
+    cluster: Kubectl
+    name: str
+    database: str
+
+    def proxy(self, **changes: Any) -> Manifest:
+        """A DatabaseProxy `orders` in front of the database; `changes` are of the spec."""
+        changed = {f"spec.{path.replace('__', '.')}": value for path, value in changes.items()}
+        base = {"metadata.namespace": self.name, "spec.targets.0.host": self.database}
+        return specs.manifest({**base, "spec.replicas": 1, **changed})
+
+    def apply(self, *manifests: Manifest) -> None:
+        apply(self.cluster, *manifests)
+
+    def kubectl(self, *arguments: str, input: str | None = None) -> str:
+        return self.cluster.kubectl("-n", self.name, *arguments, input=input)
+
+    def get(self, kind: str, name: str = "orders") -> Manifest | None:
+        return get(self.cluster, kind, name, self.name)
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        return condition(self.get("databaseproxy"), kind)
+
+    def until(self, kind: str, status: str, words: str = "") -> dict[str, Any]:
+        """The condition, once it has this status and these words."""
+
+        def look() -> dict[str, Any] | None:
+            found = self.condition(kind)
+            told = f"{found.get('reason')} {found.get('message')}"
+            return found if found.get("status") == status and words in told else None
+
+        try:
+            return eventually(look, f"{kind}={status} {words}")
+        except AssertionError as error:
+            raise AssertionError(
+                f"{error}\n{self.kubectl('get', 'databaseproxy', '-o', 'yaml')}"
+            ) from None
+
+    def until_ready(self) -> Manifest:
+        self.until("Ready", "True")
+        proxy = self.get("databaseproxy")
+        assert proxy is not None
+        return proxy
+
+    def pods(self) -> dict[str, Manifest]:
+        """The proxy's pods by uid, without those that are ending."""
+        found = listed(self.cluster, "pods", self.name, "app.kubernetes.io/instance=orders")
+        return {
+            pod["metadata"]["uid"]: pod
+            for pod in found
+            if "deletionTimestamp" not in pod["metadata"]
+        }
+
+    def state(self) -> dict[str, Any]:
+        """`/state` of the one pod."""
+        (pod,) = self.pods().values()
+        path = f"/api/v1/namespaces/{self.name}/pods/{pod['metadata']['name']}:9127/proxy/state"
+        answer: dict[str, Any] = json.loads(self.cluster.kubectl("get", "--raw", path))
+        return answer
+
+
+@contextlib.contextmanager
+def namespace(cluster: Kubectl, database: str) -> Iterator[Namespace]:
+    """A namespace with the Secret `orders-app`, under the strictest Pod Security."""
+    name = f"shop-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", name)
+    try:
+        enforce = "pod-security.kubernetes.io/enforce=restricted"
+        cluster.kubectl("label", "namespace", name, enforce)
+        apply(cluster, login("orders-app", name, "app", PASSWORD))
+        yield Namespace(cluster, name, database)
+    finally:
+        cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@contextlib.contextmanager
+def database(cluster: Kubectl) -> Iterator[str]:
+    """Host of a PostgreSQL with the role `app`, in a namespace of its own."""
+    name = f"db-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", name)
+    try:
+        apply(cluster, *pods.postgres(name, SUPERUSER_PASSWORD))
+        cluster.kubectl("-n", name, "rollout", "status", "deployment/postgres", "--timeout=120s")
+        sql(cluster, name, f"CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'")
+        yield pods.server_host(name)
+    finally:
+        cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def sql(cluster: Kubectl, namespace: str, statement: str) -> str:
+    """What psql prints of the statement, run as superuser in the server's own pod."""
+    psql = ("psql", "-qXAth", "/var/run/postgresql", "-U", "postgres", "-c", statement)
+    return cluster.kubectl("-n", namespace, "exec", "deployment/postgres", "--", *psql)
