@@ -99,7 +99,8 @@ def _token(kind: str | None, raw: bytes) -> bytes:
     if kind == "word":
         return raw.lower()
     if kind == "quoted":
-        return raw[1:].removesuffix(b'"').replace(b'""', b'"')
+        name = raw[1:].removesuffix(b'"').replace(b'""', b'"')
+        return raw if name == b";" else name
     if kind == "unicode":
         return UNICODE_NAME
     return STRING if kind in ("string", "escape") else raw
