@@ -39,10 +39,10 @@ class Sample:
     latency_ms: float
 
 
-def measure(contender: Contender, build: Path, mode: str, clients: int) -> Sample:
+def measure(contender: Contender, pgbench: str, mode: str, clients: int) -> Sample:
     before = contender.cpu_seconds()
     command: list[str | Path] = [
-        build / "bin" / "pgbench", "-S", "-n", "-M", mode, "-c", str(clients), "-j", "1",
+        pgbench, "-S", "-n", "-M", mode, "-c", str(clients), "-j", "1",
         "-T", str(SECONDS), "-h", "127.0.0.1", "-p", str(contender.port), "-U", APP_USER,
         APP_DATABASE,
     ]  # fmt: skip
@@ -63,13 +63,13 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PGPASSWORD": APP_PASSWORD, "PGSSLMODE": "disable"}
 
 
-def rounds(field: list[Contender], build: Path, mode: str, clients: int) -> list[list[Sample]]:
+def rounds(field: list[Contender], pgbench: str, mode: str, clients: int) -> list[list[Sample]]:
     """One list of samples for each contender; they take turns, and the order turns with them."""
     samples: list[list[Sample]] = [[] for _ in field]
     for turn in range(REPEATS):
         for step in range(len(field)):
             at = (turn + step) % len(field)
-            samples[at].append(measure(field[at], build, mode, clients))
+            samples[at].append(measure(field[at], pgbench, mode, clients))
     return samples
 
 
@@ -114,41 +114,40 @@ def machine(binary: str) -> dict[str, object]:
     }
 
 
-def prepare(server: Postgres, build: Path) -> None:
+def prepare(server: Postgres, pgbench: str) -> None:
     command: list[str | Path] = [
-        build / "bin" / "pgbench", "-i", "-q", "-s", "5", "-h", server.host, "-p",
+        pgbench, "-i", "-q", "-s", "5", "-h", server.host, "-p",
         str(server.port), "-U", APP_USER, APP_DATABASE,
     ]  # fmt: skip
     subprocess.run(command, env=environment(), check=True, stderr=subprocess.DEVNULL)
 
 
 def run(folder: Path) -> dict[str, object]:
-    binary = who.find_pgbouncer()
+    binary, pgbench = who.find_pgbouncer(), who.find_pgbench()
     installed = subprocess.run(
         [sys.executable, ROOT / "tests/postgres/install.py"],
         check=True, stdout=subprocess.PIPE, text=True,
     ).stdout  # fmt: skip
     builds = postgres.reachable_builds(Path(installed.strip()), folder)
-    build = builds / str(MAJOR)
-    server = postgres.with_app(build, folder / "postgres", Authority())
+    server = postgres.with_app(builds / str(MAJOR), folder / "postgres", Authority())
     field = [who.direct(server)]
     try:
-        prepare(server, build)
+        prepare(server, pgbench)
         field += [who.pgbouncer(server, folder, binary), who.sluice(server, folder)]
-        return cases(field, build, binary)
+        return cases(field, pgbench, binary)
     finally:
         for contender in field:
             contender.stop()
         server.destroy()
 
 
-def cases(field: list[Contender], build: Path, binary: str) -> dict[str, object]:
+def cases(field: list[Contender], pgbench: str, binary: str) -> dict[str, object]:
     print(f"{'case':14} | direct | PgBouncer | Sluice: CPU per transaction | ratio, spread")
     names = [contender.name for contender in field]
     results: dict[str, object] = {}
     for mode, clients in CASES:
         case = f"{mode} c={clients}"
-        results[case] = figures = compare(rounds(field, build, mode, clients), names)
+        results[case] = figures = compare(rounds(field, pgbench, mode, clients), names)
         show(case, figures)
     memory = {contender.name: contender.resident_kib() for contender in field[1:]}
     return {"cases": results, "resident_kib": memory, "machine": machine(binary)}

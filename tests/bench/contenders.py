@@ -125,19 +125,34 @@ def direct(server: Postgres) -> Contender:
 
 
 def find_pgbouncer() -> str:
-    """The binary: $PGBOUNCER, or Debian's package, which is installed where that is possible."""
-    chosen = os.environ.get("PGBOUNCER") or shutil.which("pgbouncer", path=_paths())
-    if chosen is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        print("== installing PgBouncer from Debian's packages", flush=True)
+    """The binary: $PGBOUNCER, or Debian's package."""
+    return os.environ.get("PGBOUNCER") or _find("pgbouncer", "pgbouncer")
+
+
+def find_pgbench() -> str:
+    return _find("pgbench", "postgresql-15")
+
+
+def _find(name: str, package: str) -> str:
+    """The program; Debian's package of it is installed where that is possible."""
+    found = _look(name)
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        print(f"== installing {package} from Debian's packages", flush=True)
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-        for words in (["update", "-qq"], ["install", "-qq", "-y", "pgbouncer"]):
+        for words in (["update", "-qq"], ["install", "-qq", "-y", package]):
             subprocess.run(
                 ["apt-get", *words], check=True, env=environment, stdout=subprocess.DEVNULL
             )
-        chosen = shutil.which("pgbouncer", path=_paths())
-    if chosen is None:
-        sys.exit("missing: pgbouncer (Debian: apt-get install pgbouncer; or set PGBOUNCER=)")
-    return chosen
+        found = _look(name)
+    if found is None:
+        sys.exit(f"missing: {name} (Debian: apt-get install {package})")
+    return found
+
+
+def _look(name: str) -> str | None:
+    folders = [os.environ.get("PATH", ""), "/usr/sbin"]
+    folders += [str(folder) for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"))]
+    return shutil.which(name, path=os.pathsep.join(folders))
 
 
 def version(binary: str) -> str:
@@ -149,10 +164,6 @@ def digest(folder: Path) -> str:
     """A name for the code that was measured."""
     files = sorted(folder.rglob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
-
-
-def _paths() -> str:
-    return os.environ.get("PATH", "") + ":/usr/sbin"
 
 
 def _started(name: str, port: int, command: list[Path | str], log: Path) -> Contender:
