@@ -104,7 +104,7 @@ def begin_afresh(cluster: Cluster) -> None:
 def start_postgres(cluster: Cluster) -> None:
     password = secrets.token_hex(12)
     host = pods.server_host(NAMESPACE)
-    uri = f"postgresql://postgres:{password}@{host}/{DATABASE}?sslmode=require"
+    uri = f"postgresql://postgres:{password}@{host}/{DATABASE}?sslmode=disable"
     with stage(f"PostgreSQL with max_connections = {MAX_CONNECTIONS}"):
         apply(cluster, *pods.postgres(NAMESPACE, password))
         apply(cluster, secret("superuser", NAMESPACE, {"SERVER_URI": uri}))
