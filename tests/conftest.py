@@ -64,7 +64,7 @@ def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
 
 @pytest.fixture(scope="session")
 def servers(trust: Trust) -> Iterator[Servers]:
-    command = [sys.executable, INSTALL]
+    command = [sys.executable, str(INSTALL)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     folder = Path(tempfile.mkdtemp(prefix="sluice-postgres-"))
     folder.chmod(0o755)  # the servers may run as another user than the tests

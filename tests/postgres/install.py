@@ -89,8 +89,8 @@ def restore_links(native: Path) -> None:
 
 def version(native: Path) -> str:
     """What the build says of itself; fails here if a shared library does not resolve."""
-    command = [native / "bin" / "postgres", "--version"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    command = [str(native / "bin" / "postgres"), "--version"]
+    return subprocess.check_output(command, text=True).strip()
 
 
 def say(text: str) -> None:
