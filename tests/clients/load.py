@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import math
 import os
 import random
 import resource
@@ -104,13 +105,23 @@ class Load:
     async def _client(self, number: int) -> None:
         shape = self._shape
         await asyncio.sleep(shape.ramp * number / shape.clients)
-        until_all_are_here = shape.ramp - self._now()
-        await self._session(max(0.0, until_all_are_here) + self._some_work())
+        until_all_are_here = max(0.0, shape.ramp - self._now())
+        await self._session(until_all_are_here + self._rest_of_work())
         while self._now() < shape.seconds:
             await self._session(self._some_work())
 
     def _some_work(self) -> float:
         return self._shape.work * random.uniform(0.5, 1.5)
+
+    def _rest_of_work(self) -> float:
+        """What is left of a client's work, as one meets it in a crowd that is old.
+
+        So the clients leave at an even rate from the beginning, and not in waves: long works
+        are met in proportion to their length, at any point of theirs.
+        """
+        shortest, longest = 0.5, 1.5
+        met = math.sqrt(random.uniform(shortest**2, longest**2))
+        return self._shape.work * met * random.random()
 
     async def _session(self, work: float) -> None:
         seen = Session()
