@@ -141,6 +141,7 @@ class ServerConnection:
         """A read from the server: at most one write to the client comes of it."""
         if self.closing:
             return
+        rest = self._framer.remain
         try:
             data, frames = self._framer.feed(data)
         except ServerProtocolError as error:
@@ -151,9 +152,12 @@ class ServerConnection:
         if client is not None:
             if out:
                 client.peer.write(out)
-        elif self.orphaned_at is None and self._is_unsolicited(data, frames):
+        elif self.orphaned_at is None and self._is_unsolicited(data, frames, rest):
             self._break("the server sent something that nobody asked for")
             return
+        else:
+            # Nor is what is left of this message for whoever comes next.
+            self._skip_rest = self._framer.remain
         if ready or self._unsure:
             self._unsure = not self._framer.at_boundary
             self._on_ready()
@@ -196,10 +200,14 @@ class ServerConnection:
         # Even amid an answer that is skipped: it is news of the server's own.
         return 0
 
-    def _is_unsolicited(self, data: bytes, frames: list[Frame]) -> bool:
-        asynchronous = (c.PARAMETER_STATUS, c.NOTICE_RESPONSE)
-        seen = sum(end - start for kind, start, end in frames if kind in asynchronous)
-        return seen != len(data)
+    def _is_unsolicited(self, data: bytes, frames: list[Frame], rest: int) -> bool:
+        """Whether there is anything but news; the first `rest` bytes end what was news."""
+        size = len(data)
+        news = min(rest, size)
+        for kind, start, end in frames:
+            if kind in (c.PARAMETER_STATUS, c.NOTICE_RESPONSE):
+                news += min(end, size) - start
+        return news != size
 
     def _on_ready(self) -> None:
         if self.parameters is not self._base and self.status == c.IDLE and self.settled:

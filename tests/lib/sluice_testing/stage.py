@@ -1,0 +1,196 @@
+"""A hub on a stage: real sessions, with peers, dialler and clock that a test plays itself."""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sluice_proxy.metrics import Counters
+from sluice_proxy.pool.key import PoolKey
+from sluice_proxy.session.client import ClientSession
+from sluice_proxy.session.client_login import Login
+from sluice_proxy.session.hub import Hub
+from sluice_proxy.session.server import LoggedIn, ServerConnection
+from sluice_proxy.wire.startup import CancelRequest
+
+KEY = PoolKey("app", "shop")
+PARAMETERS = {
+    b"server_version": b"18.1",
+    b"client_encoding": b"UTF8",
+    b"standard_conforming_strings": b"on",
+    b"application_name": b"",
+}
+
+
+def msg(kind: str, body: bytes = b"") -> bytes:
+    """A message, by the letter of its type."""
+    return kind.encode() + struct.pack("!i", len(body) + 4) + body
+
+
+def ready(status: str = "I") -> bytes:
+    return msg("Z", status.encode())
+
+
+def query(text: bytes) -> bytes:
+    return msg("Q", text + b"\0")
+
+
+def parse(text: bytes, name: bytes = b"") -> bytes:
+    return msg("P", name + b"\0" + text + b"\0\0\0")
+
+
+def bind(statement: bytes = b"") -> bytes:
+    return msg("B", b"\0" + statement + b"\0\0\0\0\0\0\0")
+
+
+def error(sqlstate: bytes = b"42601", severity: bytes = b"ERROR") -> bytes:
+    return msg("E", b"S%b\0V%b\0C%b\0Mno\0\0" % (severity, severity, sqlstate))
+
+
+EXECUTE = msg("E", b"\0\0\0\0\0")
+SYNC = msg("S")
+TERMINATE = msg("X")
+CLOSE_UNNAMED = msg("C", b"S\0")
+DONE = msg("C", b"SELECT 1\0")
+ANSWER = msg("T", b"\0\0") + msg("D", b"\0\0") + DONE + ready()
+
+
+def fields(data: bytes) -> dict[str, str]:
+    """Of the last FATAL ErrorResponse in `data`, by field letter."""
+    body = data[data.rindex(b"SFATAL\0") :].split(b"\0")
+    return {part[:1].decode(): part[1:].decode() for part in body if part}
+
+
+@dataclass
+class FakePeer:
+    """Keeps what is written until a test takes it."""
+
+    address: str = "client:1"
+    written: bytearray = field(default_factory=bytearray)
+    writes: int = 0
+    paused: bool = False
+    closed: bool = False
+    received: int = 0
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed, "nothing is written after the end"
+        self.written += data
+        self.writes += 1
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = True
+
+    def take(self) -> bytes:
+        data = bytes(self.written)
+        self.written.clear()
+        self.writes = 0
+        return data
+
+
+class FakeDialler:
+    """Keeps what was asked; the test decides how it ends."""
+
+    def __init__(self) -> None:
+        self.attempts: list[tuple[PoolKey, float]] = []
+        self.cancels: list[tuple[ServerConnection, Callable[[bool], None]]] = []
+
+    def connect(self, key: PoolKey, delay: float) -> None:
+        self.attempts.append((key, delay))
+
+    def cancel(self, server: ServerConnection, done: Callable[[bool], None]) -> None:
+        self.cancels.append((server, done))
+
+
+class Stage:
+    """One hub, its clients and its server connections, and the time."""
+
+    def __init__(self, limit: int = 1) -> None:
+        self.now = 1000.0
+        self.dialler = FakeDialler()
+        self.hub = Hub(self.dialler, lambda: self.now, Counters())
+        self.hub.pools.set_limit(limit)
+
+    def server(self, key: PoolKey = KEY, **parameters: bytes) -> "ServerSide":
+        """A new server connection that is idle, or goes to whoever waits."""
+        if (key, 0.0) in self.dialler.attempts:
+            self.dialler.attempts.remove((key, 0.0))
+        else:
+            assert self.hub.pools.reserve(key)
+        peer = FakePeer("server:5432")
+        told = {name.encode(): value for name, value in parameters.items()}
+        login = LoggedIn({**PARAMETERS, **told}, 77, b"key!", None, self.hub.generation)
+        server = self.hub.connected(key, peer, login)
+        self.hub.pools.connected(key, server)
+        return ServerSide(self, server, peer)
+
+    def newcomer(self, key: PoolKey = KEY, application_name: bytes | None = None) -> "ClientSide":
+        """A client that has just logged in; whether it is greeted depends."""
+        peer = FakePeer()
+        client = self.hub.enter(peer, Login(key, application_name, b"", False))
+        client.begin()
+        return ClientSide(self, client, peer)
+
+    def client(self, key: PoolKey = KEY, application_name: bytes | None = None) -> "ClientSide":
+        """A client that has been greeted."""
+        side = self.newcomer(key, application_name)
+        assert side.peer.take().endswith(ready())
+        return side
+
+    def tick(self, seconds: float = 0.0) -> None:
+        self.now += seconds
+        self.hub.tick()
+
+
+@dataclass
+class ClientSide:
+    """What a client does and sees."""
+
+    stage: Stage
+    session: ClientSession
+    peer: FakePeer
+
+    def sends(self, *data: bytes) -> None:
+        assert not self.peer.paused, "nothing is read from a peer that is paused"
+        assert not self.peer.closed
+        self.session.on_bytes(b"".join(data))
+
+    def sees(self) -> bytes:
+        return self.peer.take()
+
+    def hangs_up(self) -> None:
+        self.session.on_closed()
+
+    def cancels(self, secret: int | None = None) -> None:
+        key = self.session.secret if secret is None else secret
+        self.stage.hub.cancel(CancelRequest(self.session.pid, key.to_bytes(4, "big")))
+
+
+@dataclass
+class ServerSide:
+    """What a server does and sees."""
+
+    stage: Stage
+    connection: ServerConnection
+    peer: FakePeer
+
+    def sends(self, *data: bytes) -> None:
+        assert not self.peer.paused, "nothing is read from a peer that is paused"
+        self.connection.on_bytes(b"".join(data))
+
+    def sees(self) -> bytes:
+        return self.peer.take()
+
+    def hangs_up(self) -> None:
+        self.connection.on_closed()
+
+    @property
+    def idle(self) -> bool:
+        return any(self.connection in pool.idle for pool in self.stage.hub.pools)

@@ -1,0 +1,125 @@
+"""CancelRequests: whom they reach, and whom they must not."""
+
+import pytest
+
+from sluice_proxy.session import client as states
+from sluice_testing.stage import (
+    ANSWER,
+    DONE,
+    EXECUTE,
+    SYNC,
+    TERMINATE,
+    Stage,
+    bind,
+    error,
+    parse,
+    query,
+    ready,
+)
+
+
+def test_a_cancel_goes_to_the_server_that_works_for_the_client() -> None:
+    stage = Stage()
+    server, client, other = stage.server(), stage.client(), stage.client()
+    client.sends(query(b"SELECT slow()"))
+    client.cancels(secret=(client.session.secret + 1) % 2**32)
+    assert stage.dialler.cancels == []
+    client.cancels()
+    [(cancelled, done)] = stage.dialler.cancels
+    assert cancelled is server.connection
+    other.sends(query(b"SELECT 2"))
+    server.sees()
+    server.sends(error(b"57014"), ready())
+    assert not server.idle, "the request may still be on its way"
+    assert server.sees() == b""
+    done(True)
+    assert server.sees() == query(b"SELECT 2")
+    assert stage.hub.counters.cancels == 1
+
+
+def test_a_server_that_a_cancel_may_still_reach_serves_nobody_else() -> None:
+    stage = Stage()
+    server, client, other = stage.server(), stage.client(), stage.client()
+    client.sends(query(b"SELECT slow()"))
+    client.cancels()
+    other.sends(query(b"SELECT 2"))
+    server.sends(ANSWER)
+    server.sees()
+    stage.dialler.cancels[0][1](False)
+    assert server.sees() == TERMINATE
+    assert client.session.state == states.IDLE
+    server.hangs_up()
+    assert stage.server().sees() == query(b"SELECT 2")
+
+
+def test_a_cancel_in_flight_of_a_client_that_left_is_awaited() -> None:
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    client.sends(query(b"SELECT slow()"))
+    client.cancels()
+    client.hangs_up()
+    server.sends(error(b"57014"), ready())
+    assert not server.idle
+    stage.dialler.cancels[0][1](True)
+    assert server.idle
+
+
+def test_a_cancel_that_ends_after_its_server_does_nothing() -> None:
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    client.sends(query(b"SELECT slow()"))
+    client.cancels()
+    server.hangs_up()
+    stage.dialler.cancels[0][1](True)
+    assert stage.hub.pools.open == 0
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_cancel_when_nothing_runs_is_nothing(linked: bool) -> None:
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    if linked:
+        client.sends(query(b"BEGIN"))
+        server.sends(DONE, ready("T"))
+    client.sees()
+    client.cancels()
+    assert stage.dialler.cancels == []
+    assert client.sees() == b""
+
+
+WAITING_REQUESTS = [query(b"SELECT 1"), parse(b"SELECT 1") + bind() + EXECUTE + SYNC]
+
+
+@pytest.mark.parametrize("request_", WAITING_REQUESTS)
+def test_a_cancel_of_a_client_that_waits(request_: bytes) -> None:
+    stage = Stage()
+    server, busy, client = stage.server(), stage.client(), stage.client()
+    busy.sends(query(b"BEGIN"))
+    client.sends(request_)
+    client.cancels()
+    seen = client.sees()
+    assert b"C57014\0" in seen
+    assert seen.endswith(ready())
+    assert stage.hub.pools.waiting == 0
+    server.sees()
+    server.sends(DONE, ready())
+    assert server.sees() == b""
+    client.sends(query(b"SELECT 2"))
+    assert server.sees() == query(b"SELECT 2")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [query(b"SELECT 1") * 2, parse(b"x"), query(b"x" * 90000)[:80000]],
+)
+def test_a_cancel_that_cannot_be_answered_for_is_nothing(request_: bytes) -> None:
+    stage = Stage()
+    server, busy, client = stage.server(), stage.client(), stage.client()
+    busy.sends(query(b"BEGIN"))
+    client.sends(request_)
+    client.cancels()
+    assert client.sees() == b""
+    assert stage.hub.pools.waiting == 1
+    server.sees()
+    server.sends(DONE, ready())
+    assert server.sees().endswith(request_)
