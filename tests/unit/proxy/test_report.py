@@ -1,0 +1,74 @@
+"""What the admin port tells, from a hub on a stage."""
+
+from dataclasses import dataclass
+
+from sluice_proxy.config import Target
+from sluice_proxy.metrics import Counters
+from sluice_proxy.report import Report
+from sluice_proxy.session.hub import Hub
+from sluice_proxy.targets.health import TargetHealth
+from sluice_testing.stage import DONE, Stage, query, ready
+
+
+@dataclass
+class Facts:
+    hub: Hub
+    health: TargetHealth
+    counters: Counters
+    config_hash: str = "abc"
+    config_error: str = ""
+    draining: bool = False
+    ready: bool = True
+
+
+def report_of(stage: Stage) -> Report:
+    return Report(Facts(stage.hub, TargetHealth(Target("db")), stage.hub.counters))
+
+
+def test_bytes_and_queries_of_the_living_and_the_gone_add_up() -> None:
+    stage = Stage()
+    report = report_of(stage)
+    server, client = stage.server(), stage.client()
+    client.sends(query(b"SELECT 1"))
+    server.sends(DONE, ready())
+    client.peer.received, server.peer.received = 14, 25
+
+    def counted() -> tuple[int, int, int]:
+        counters = report.counters
+        return counters.bytes_from_clients, counters.bytes_from_servers, counters.queries
+
+    assert counted() == (14, 25, 1)
+    client.hangs_up()
+    assert counted() == (14, 25, 1)
+    server.hangs_up()
+    assert counted() == (14, 25, 1)
+    stage.server().peer.received = 5
+    assert counted() == (14, 30, 1)
+
+
+def test_state_and_gauges_of_a_pinned_client() -> None:
+    stage = Stage(limit=3)
+    server, client = stage.server(), stage.client()
+    client.sends(query(b"LISTEN c"))
+    server.sends(DONE, ready())
+    other = stage.client()
+    other.sends(query(b"BEGIN"))
+    state = report_of(stage).state()
+    assert state["pool"] == {
+        "budget": 3, "open": 2, "borrowed": 1, "waiting": 1, "pinned": 1, "clients": 2,
+    }  # fmt: skip
+    assert state["pins"] == [
+        {"client": "client:1", "user": "app", "database": "shop", "reasons": ["LISTEN"]}
+    ]
+    [pool] = report_of(stage).gauges().pools
+    assert (pool.user, pool.open, pool.borrowed, pool.waiting, pool.pinned) == ("app", 2, 1, 1, 1)
+
+
+def test_whether_it_is_ready() -> None:
+    report = report_of(Stage())
+    facts = report._facts
+    assert report.ready() == ""
+    facts.ready = False
+    assert report.ready() == "starting"
+    facts.draining = True
+    assert report.ready() == "draining"
