@@ -84,6 +84,8 @@ class Load:
         self._most_connected = 0
         self._sessions = 0
         self._errors = 0
+        self._to_come = shape.clients
+        self._all_have_come = asyncio.Event()
 
     def _now(self) -> float:
         return time.monotonic() - self._begin
@@ -105,10 +107,11 @@ class Load:
     async def _client(self, number: int) -> None:
         shape = self._shape
         await asyncio.sleep(shape.ramp * number / shape.clients)
-        until_all_are_here = max(0.0, shape.ramp - self._now())
-        await self._session(until_all_are_here + self._rest_of_work())
+        await self._session(0.0, self._rest_of_work(), first=True)
         while self._now() < shape.seconds:
-            await self._session(self._some_work())
+            work = self._some_work()
+            before = work * random.random()
+            await self._session(before, work - before)
 
     def _some_work(self) -> float:
         return self._shape.work * random.uniform(0.5, 1.5)
@@ -123,31 +126,37 @@ class Load:
         met = math.sqrt(random.uniform(shortest**2, longest**2))
         return self._shape.work * met * random.random()
 
-    async def _session(self, work: float) -> None:
+    async def _session(self, before: float, after: float, first: bool = False) -> None:
+        """A client that works so many seconds before its transaction and after it."""
         seen = Session()
-        before = work * random.random()
         try:
-            async with self._connection(seen) as connection:
+            async with self._connection(seen, first) as connection:
                 await asyncio.sleep(before)
                 await _transaction(connection, seen)
-                await asyncio.sleep(work - before)
+                await self._all_have_come.wait()
+                await asyncio.sleep(after)
         except (psycopg.Error, OSError, WrongAnswer) as error:
             seen.error = " ".join(str(error).split()) or type(error).__name__
             self._errors += 1
             # A function that failed is not called again at once.
-            await asyncio.sleep(work)
+            await asyncio.sleep(after)
         self._sessions += 1
         self._tell("session", **vars(seen))
 
     @contextlib.asynccontextmanager
-    async def _connection(self, seen: Session) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    async def _connection(
+        self, seen: Session, first: bool
+    ) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         seen.password, password = self._password()
         begin = time.monotonic()
         self._in_flight += 1
         try:
-            connection = await psycopg.AsyncConnection.connect(
-                password=password, connect_timeout=CONNECT_SECONDS
-            )
+            try:
+                connection = await psycopg.AsyncConnection.connect(
+                    password=password, connect_timeout=CONNECT_SECONDS
+                )
+            finally:
+                self._has_come(first)
             seen.connect_ms = _milliseconds_since(begin)
             self._connected += 1
             self._most_connected = max(self._most_connected, self._connected)
@@ -158,6 +167,12 @@ class Load:
                 await connection.close()
         finally:
             self._in_flight -= 1
+
+    def _has_come(self, first: bool) -> None:
+        """In or refused: it will not come any more."""
+        self._to_come -= first
+        if not self._to_come:
+            self._all_have_come.set()
 
     def _password(self) -> tuple[int, str]:
         """Number (0 is the first one seen) and text of the password that now stands in the file."""

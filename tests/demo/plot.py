@@ -45,7 +45,7 @@ def _over_time(axes: Axes, run: Run, rotation: Rotation, document: dict[str, Any
     most = document["sluice"]["server_connections_max"]
     axes.text(left, 1080, f"{max(clients):,} clients connected", color=GREY, va="bottom")
     axes.text(right, 108, "max_connections = 100", color=BAD, va="bottom")
-    axes.text(right, most * 0.88, f"{most} server connections at most", color=SERVER, va="top")
+    axes.text(right, most * 1.1, f"{most} server connections at most", color=SERVER, va="bottom")
     _mark_rotation(axes, rotation)
     axes.set_xlabel("seconds")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
