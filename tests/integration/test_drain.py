@@ -6,7 +6,7 @@ from sluice_testing.door import Door
 from sluice_testing.fixtures import DoorOf, MakeConfig, StartProxy
 from sluice_testing.postgres import Postgres
 from sluice_testing.proxy import ProxyProcess
-from sluice_testing.raw import RawClient, query
+from sluice_testing.raw import RawClient, Refused, query
 
 
 def draining(proxy: ProxyProcess) -> None:
@@ -83,11 +83,14 @@ def test_new_clients_are_refused(proxy: ProxyProcess, door: Door) -> None:
 
 
 def refused(door: Door) -> bool:
+    """Nobody listens, or whoever came in just before is told."""
     try:
         with door.raw() as client:
             return client.value("SELECT 'served'") != "served"
-    except ConnectionRefusedError:
+    except ConnectionError:
         return True
+    except Refused as error:
+        return error.fields["C"] == "57P01"
 
 
 def test_its_patience_ends(
