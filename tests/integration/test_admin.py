@@ -105,8 +105,8 @@ def test_garbage_on_the_admin_port(proxy: ProxyProcess, garbage: bytes) -> None:
 
 def test_slow_askers_do_not_stop_others(proxy: ProxyProcess, door: Door) -> None:
     slow = [socket.create_connection((proxy.host, proxy.admin_port), 10) for _ in range(20)]
-    for client in slow:
-        client.sendall(b"GET /sta")
+    for asker in slow:
+        asker.sendall(b"GET /sta")
     assert proxy.get("/healthz").status == 200
     with door.raw() as client:
         assert client.value("SELECT 1") == "1"

@@ -53,10 +53,10 @@ def quiet(server: Postgres) -> None:
 async def test_fifty_clients_on_three_connections(
     quiet: None, proxy: ProxyProcess, door: Door, server: Postgres
 ) -> None:
-    async def client(number: int) -> list[tuple[int]]:
+    async def client(number: int) -> list[object]:
         connection = await door.connect_async()
         async with connection:
-            rows = []
+            rows: list[object] = []
             for turn in range(10):
                 cursor = await connection.execute("SELECT %s::int", [number * 100 + turn])
                 rows.append(await cursor.fetchone())
@@ -71,9 +71,9 @@ async def test_fifty_clients_on_three_connections(
 async def test_transactions_of_fifty_clients(
     quiet: None, proxy: ProxyProcess, door: Door, server: Postgres
 ) -> None:
-    async def client() -> set[tuple[int]]:
+    async def client() -> set[object]:
         connection = await door.connect_async()
-        backends: set[tuple[int]] = set()
+        backends: set[object] = set()
         async with connection, connection.transaction():
             for _ in range(5):
                 cursor = await connection.execute("SELECT pg_backend_pid()")

@@ -6,6 +6,7 @@ step must follow it to another server connection, or keep it where it was.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from sluice_testing.raw import (
     COPY_DONE,
     FLUSH,
     SYNC,
+    Message,
     bind,
     close,
     copy_data,
@@ -26,7 +28,7 @@ from sluice_testing.raw import (
     parse,
     query,
 )
-from sluice_testing.stories import Step, Story, every_major, play, story
+from sluice_testing.stories import Between, Step, Story, every_major, nobody, play, story
 
 INT4PL, INT4DIV = 177, 154  # pg_proc: integer + and /
 NUMBERS = "DROP TABLE IF EXISTS numbers; CREATE TABLE numbers (n int PRIMARY KEY)"
@@ -225,12 +227,13 @@ def name(tale: Story) -> str:
     return tale.name
 
 
-def told(door: Door, tale: Story, **how: object) -> list[object]:
+def told(door: Door, tale: Story, cut: int = 0, between: Between = nobody) -> list[list[Message]]:
     if tale.setup:
         with door.connect() as connection:
             connection.execute(tale.setup.encode())
-    with door.raw(**dict(tale.parameters)) as client:
-        return play(client, tale.steps, **how)  # type: ignore[arg-type]
+    parameters: dict[str, Any] = dict(tale.parameters)
+    with door.raw(**parameters) as client:
+        return play(client, tale.steps, cut, between)
 
 
 @pytest.fixture
@@ -246,11 +249,13 @@ def neighbour(door: Door) -> Iterator[Callable[[], None]]:
         yield move_over
 
 
-def differences(direct: Door, through: Door, tales: list[Story], **how: object) -> dict[str, str]:
+def differences(
+    direct: Door, through: Door, tales: list[Story], cut: int = 0, between: Between = nobody
+) -> dict[str, str]:
     """By story: the first step whose answers differ."""
     found = {}
     for tale in tales:
-        wanted, got = told(direct, tale), told(through, tale, **how)
+        wanted, got = told(direct, tale), told(through, tale, cut, between)
         for number, (right, given) in enumerate(zip(wanted, got, strict=True), 1):
             if right != given:
                 found[tale.name] = f"step {number}: PostgreSQL {right}, here {given}"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -279,7 +280,7 @@ def test_pins_use_up_the_budget_and_free_it_again(proxy: ProxyProcess, door: Doo
 @every_major
 def test_startup_parameters_are_each_clients_own(proxy: ProxyProcess, door: Door) -> None:
     """Interleaved on two server connections."""
-    wishes = [
+    wishes: list[tuple[dict[str, Any], str, str]] = [
         ({"TimeZone": "Asia/Tokyo"}, "SHOW TimeZone", "Asia/Tokyo"),
         ({"application_name": "mine"}, "SHOW application_name", "mine"),
         ({"options": "-c work_mem=123kB -c shop.owner=ann"}, "SHOW work_mem", "123kB"),
@@ -320,8 +321,8 @@ class TestUnnamedStatement:
 
     def test_raw(self, proxy: ProxyProcess, door: Door) -> None:
         with door.raw() as one, door.raw() as two:
-            for client, text in ((one, "one"), (two, "two")):
-                client.ask(parse(f"SELECT '{text}' || $1", types=(25,)), describe("S"), SYNC)
+            for client, word in ((one, "one"), (two, "two")):
+                client.ask(parse(f"SELECT '{word}' || $1", types=(25,)), describe("S"), SYNC)
             for _ in range(3):
                 for client, text in ((one, b"one!"), (two, b"two!")):
                     answers = client.ask(bind("!"), execute(), SYNC)

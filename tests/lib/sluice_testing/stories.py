@@ -41,8 +41,12 @@ def story(
 Between = Callable[[], None]
 
 
+def nobody() -> None:
+    """No neighbour moves between two steps."""
+
+
 def play(
-    client: RawClient, steps: Iterable[Step], cut: int = 0, between: Between = lambda: None
+    client: RawClient, steps: Iterable[Step], cut: int = 0, between: Between = nobody
 ) -> list[list[Message]]:
     """The answers, step by step; `cut` > 0 sends pieces of so many bytes."""
     answers = []
