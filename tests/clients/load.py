@@ -48,7 +48,7 @@ SAMPLE_SECONDS = 0.5
 class Shape:
     """How many clients, and how they come and stay; times are seconds.
 
-    The clients come evenly over `ramp`. None of the first ones leaves before all have come.
+    The clients come evenly over `ramp`. The first ones only log in until all have come.
     """
 
     clients: int
@@ -107,11 +107,9 @@ class Load:
     async def _client(self, number: int) -> None:
         shape = self._shape
         await asyncio.sleep(shape.ramp * number / shape.clients)
-        await self._session(0.0, self._rest_of_work(), first=True)
+        await self._session(self._rest_of_work(), first=True)
         while self._now() < shape.seconds:
-            work = self._some_work()
-            before = work * random.random()
-            await self._session(before, work - before)
+            await self._session(self._some_work())
 
     def _some_work(self) -> float:
         return self._shape.work * random.uniform(0.5, 1.5)
@@ -126,20 +124,20 @@ class Load:
         met = math.sqrt(random.uniform(shortest**2, longest**2))
         return self._shape.work * met * random.random()
 
-    async def _session(self, before: float, after: float, first: bool = False) -> None:
-        """A client that works so many seconds before its transaction and after it."""
+    async def _session(self, work: float, first: bool = False) -> None:
         seen = Session()
+        before = work * random.random()
         try:
             async with self._connection(seen, first) as connection:
+                await self._all_have_come.wait()
                 await asyncio.sleep(before)
                 await _transaction(connection, seen)
-                await self._all_have_come.wait()
-                await asyncio.sleep(after)
+                await asyncio.sleep(work - before)
         except (psycopg.Error, OSError, WrongAnswer) as error:
             seen.error = " ".join(str(error).split()) or type(error).__name__
             self._errors += 1
             # A function that failed is not called again at once.
-            await asyncio.sleep(after)
+            await asyncio.sleep(work)
         self._sessions += 1
         self._tell("session", **vars(seen))
 

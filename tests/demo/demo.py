@@ -228,7 +228,12 @@ def write(document: dict[str, Any], direct: Run, sluice: Run, rotation: Rotation
 def show(document: dict[str, Any], direct: Run, sluice: Run) -> None:
     sessions = (len(direct.sessions), len(sluice.sessions))
     rotation = document["rotation"]
+    rate = POOLED.clients / POOLED.ramp
     print(f"\n{figures.table(document['direct'], document['sluice'], sessions)}\n")
+    print(
+        f"  The direct clients come all in one moment, those through Sluice {rate:.0f} a second:\n"
+        "  the times are of this machine, at work on both ends, and not those of a benchmark.\n"
+    )
     print(
         f"  password rotation: {rotation['errors']} errors among {rotation['clients']:,} clients "
         f"({rotation['logins_with_previous_password']:,} with the previous password, "

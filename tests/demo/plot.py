@@ -111,6 +111,7 @@ def _latencies(axes: Axes, document: dict[str, Any]) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend(frameon=False, loc="upper right")
     axes.set_title("Times that clients saw", loc="left", fontweight="bold")
+    axes.set_xlabel("direct clients come all in one moment, those through Sluice one by one")
 
 
 def _shown(milliseconds: float) -> str:
