@@ -6,7 +6,7 @@ variables; the password stands in a file and is read at every login, so that it 
 while the clients run. `SERVER_URI` is a superuser's way to the server itself, past any
 proxy: by it the server's connections are counted.
 
-One JSON object per line: `sample` (every half second), `session` (each client's end) and, as the
+One JSON object per line: `sample` (four a second), `session` (each client's end) and, as the
 last one, `end`. `at` is seconds since the start, `…_ms` are milliseconds.
 """
 
@@ -41,7 +41,7 @@ SELECT count(*) FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
 CONNECT_SECONDS = 90
-SAMPLE_SECONDS = 0.5
+SAMPLE_SECONDS = 0.25
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ MAX_CONNECTIONS, BUDGET = 100, 45
 TOO_MANY = "sorry, too many clients already"
 FIRST_PASSWORD, NEW_PASSWORD = "the first password", "the new password"
 
-DIRECT = Load(NAMESPACE, "direct", clients=300, work=4)
+DIRECT = Load(NAMESPACE, "direct", clients=300, work=8)
 POOLED = Load(NAMESPACE, "clients", clients=1000, ramp=25, seconds=90, work=25)
 # Seconds after the start of the load: the server, the Secret, the clients.
 ROTATION_AT = (50.0, 54.0, 58.0)
