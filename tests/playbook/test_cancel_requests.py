@@ -64,11 +64,14 @@ def test_a_cancel_in_flight_of_a_client_that_left_is_awaited() -> None:
     assert server.idle
 
 
-def test_a_cancel_that_ends_after_its_server_does_nothing() -> None:
+@pytest.mark.parametrize("left", [False, True])
+def test_a_cancel_that_ends_after_its_server_does_nothing(left: bool) -> None:
     stage = Stage()
     server, client = stage.server(), stage.client()
     client.sends(query(b"SELECT slow()"))
     client.cancels()
+    if left:
+        client.hangs_up()
     server.hangs_up()
     stage.dialler.cancels[0][1](True)
     assert stage.hub.pools.open == 0

@@ -307,6 +307,8 @@ class ServerConnection:
         if self.closing:
             self._keeper.closed(self)
             return
+        # Whatever is still under way, such as a cancel request, has nothing to clean up.
+        self.closing = True
         client = self.client
         self.client = None
         self._keeper.lost(self)

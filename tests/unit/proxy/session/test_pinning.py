@@ -1,5 +1,7 @@
 """What a statement leaves behind, as a table; and that the cheap scan misses none of it."""
 
+from unittest.mock import patch
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -208,12 +210,8 @@ def test_which_texts_can_be_taken_apart(encoding: bytes, strings: bytes, expecte
 
 def judged(text: bytes) -> bool:
     """The tokenised judgement alone, without the cheap scan before it."""
-    original = sql.may_leave_state
-    sql.may_leave_state = lambda _: True
-    try:
+    with patch.object(sql, "may_leave_state", return_value=True):
         return bool(reasons_for_text(text))
-    finally:
-        sql.may_leave_state = original
 
 
 WORDS = [
