@@ -1,0 +1,88 @@
+"""Pools with what they ask of the world outside: a connector, a clock, and who waits."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from sluice_proxy.errors import ProxyError, ServerUnavailable
+from sluice_proxy.pool.key import PoolKey
+from sluice_proxy.pool.pool import Pools, Server
+
+A = PoolKey("a", "db")
+B = PoolKey("b", "db")
+C = PoolKey("c", "db")
+
+
+@dataclass(eq=False)
+class FakeServer:
+    """A server connection; `reasons` says why it was told to close."""
+
+    key: PoolKey
+    idle_since: float = 0.0
+    reasons: list[str] = field(default_factory=list)
+
+    def close(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+@dataclass(eq=False)
+class FakeWaiter:
+    """Exactly one of `server` and `error` is ever set, once."""
+
+    key: PoolKey
+    server: Server | None = None
+    error: ProxyError | None = None
+
+    def grant(self, server: Server) -> None:
+        assert self.server is None
+        assert self.error is None
+        self.server = server
+
+    def refuse(self, error: ProxyError) -> None:
+        assert self.server is None
+        assert self.error is None
+        self.error = error
+
+    @property
+    def waits(self) -> bool:
+        return self.server is None and self.error is None
+
+
+class World:
+    """Pools with what they ask of the world outside: attempts, closings, time."""
+
+    def __init__(self, limit: int = 1, timeout: float = 120.0) -> None:
+        self.now = 1000.0
+        self.attempts: deque[tuple[PoolKey, float]] = deque()
+        self.closing: list[FakeServer] = []
+        self.pools = Pools(self, lambda: self.now)
+        self.pools.borrow_timeout = timeout
+        self.pools.set_limit(limit)
+
+    def connect(self, key: PoolKey, delay: float) -> None:
+        self.attempts.append((key, delay))
+
+    def open_next(self) -> FakeServer:
+        """The oldest attempt succeeds."""
+        key, _ = self.attempts.popleft()
+        server = FakeServer(key)
+        self.pools.connected(key, server)
+        return server
+
+    def open_all(self) -> None:
+        while self.attempts:
+            self.open_next()
+
+    def fail_next(self, error: ProxyError | None = None) -> None:
+        key, _ = self.attempts.popleft()
+        self.pools.connect_failed(key, error or ServerUnavailable("starting up"))
+
+    def borrow(self, key: PoolKey) -> FakeWaiter:
+        waiter = FakeWaiter(key)
+        server = self.pools.acquire(key, waiter)
+        if server is not None:
+            waiter.grant(server)
+        return waiter
+
+    def give_back(self, waiter: FakeWaiter) -> None:
+        assert waiter.server is not None
+        self.pools.release(waiter.key, waiter.server)
