@@ -1,5 +1,6 @@
 """What the proxy says of itself: for the kubelet, Prometheus, the operator and people."""
 
+import contextlib
 import socket
 
 import pytest
@@ -93,12 +94,11 @@ def test_other_paths(proxy: ProxyProcess) -> None:
 )
 def test_garbage_on_the_admin_port(proxy: ProxyProcess, garbage: bytes) -> None:
     with socket.create_connection((proxy.host, proxy.admin_port), 10) as client:
-        client.sendall(garbage)
-        client.shutdown(socket.SHUT_WR)
-        try:
+        answer = b""
+        with contextlib.suppress(OSError):  # it may have hung up in the middle
+            client.sendall(garbage)
+            client.shutdown(socket.SHUT_WR)
             answer = client.recv(4096)
-        except ConnectionResetError:
-            answer = b""
     assert answer == b"" or answer.startswith(b"HTTP/1.1 4"), answer
     assert proxy.get("/healthz").status == 200
 

@@ -42,10 +42,6 @@ def change_on_server(server: Postgres, password: str) -> None:
     server.execute(f"ALTER ROLE {APP_USER} PASSWORD '{password}'")
 
 
-def terminate_all(server: Postgres) -> None:
-    server.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'")
-
-
 class TestPassword:
     def test_both_passwords_are_good_during_the_grace(
         self, server: Postgres, proxy: ProxyProcess, door: Door
@@ -86,7 +82,7 @@ class TestPassword:
             client.value("SELECT 1")
             change_on_server(server, NEW_PASSWORD)
             proxy.reload(rotated(proxy.config, NEW_PASSWORD))
-            terminate_all(server)
+            server.terminate_connections()
             assert client.value("SELECT 1") == "1"
 
     def test_the_server_before_the_secret(
@@ -96,7 +92,7 @@ class TestPassword:
         with door.raw() as client:
             client.value("SELECT 1")
             change_on_server(server, NEW_PASSWORD)
-            terminate_all(server)
+            server.terminate_connections()
             client.send(query("SELECT 'went on'"))
             assert client.silent_for(2)
             proxy.reload(rotated(proxy.config, NEW_PASSWORD))
@@ -109,7 +105,7 @@ class TestPassword:
         with door.raw() as client:
             client.value("SELECT 1")
             proxy.reload(rotated(proxy.config, NEW_PASSWORD))
-            terminate_all(server)
+            server.terminate_connections()
             client.send(query("SELECT 'went on'"))
             if client.silent_for(2):
                 change_on_server(server, NEW_PASSWORD)
@@ -122,7 +118,7 @@ class TestPassword:
         config = make_config(server, borrow=2)
         proxy = start_proxy(config)
         change_on_server(server, NEW_PASSWORD)
-        terminate_all(server)
+        server.terminate_connections()
         with pytest.raises(Refused) as refused, door_of(proxy).raw() as client:
             client.value("SELECT 1")
         assert refused.value.fields["C"] in ("28P01", "08000")
@@ -151,7 +147,7 @@ async def test_rotation_under_load(
         await asyncio.to_thread(step)
         # Connections die all the time; the worst moment for it is between the two steps.
         async with clients.between_transactions():
-            await asyncio.to_thread(terminate_all, server)
+            await asyncio.to_thread(server.terminate_connections)
         await asyncio.sleep(1)
     clients.password = NEW_PASSWORD
     await asyncio.sleep(1)

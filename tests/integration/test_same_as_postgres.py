@@ -41,6 +41,13 @@ BAD = parse("SELECT nothing") + bind() + execute()
 TEN = parse("SELECT * FROM generate_series(1, 10)")
 COPY_IN = "COPY numbers FROM STDIN"
 
+
+@pytest.fixture
+def door(local_doors: Callable[[Postgres], Door], server: Postgres) -> Door:
+    """The stories go through `sluice run`, one process for all of them."""
+    return local_doors(server)
+
+
 SIMPLE = [
     story("one row", query("SELECT 1 AS one, 'x' AS letter, NULL AS nothing")),
     story("many rows", query("SELECT g, repeat('x', g) FROM generate_series(1, 500) g")),

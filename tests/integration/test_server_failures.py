@@ -44,11 +44,6 @@ def clients(proxy: ProxyProcess, door: Door) -> Iterator[list[RawClient]]:
         yield clients
 
 
-def terminate_all(server: Postgres) -> None:
-    server.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'")
-    wait_until(lambda: server.sample_connections() == 0, "every connection of the app is gone")
-
-
 def effects(server: Postgres) -> int:
     [count] = server.fetch("SELECT count(*) FROM effects", database="app")
     return int(count)
@@ -61,7 +56,7 @@ def last_words(client: RawClient) -> str:
 
 
 def test_terminated_while_idle(server: Postgres, clients: list[RawClient]) -> None:
-    terminate_all(server)
+    server.terminate_connections()
     for client in clients:
         assert client.value("SELECT 1") == "1"
 
@@ -72,7 +67,7 @@ def test_terminated_in_a_transaction(
     inside, outside, _ = clients
     inside.ask(query("BEGIN"))
     inside.ask(query("INSERT INTO effects VALUES (1)"))
-    terminate_all(server)
+    server.terminate_connections()
     inside.send(query("INSERT INTO effects VALUES (2)"))
     assert last_words(inside) in HONEST
     assert outside.value("SELECT 1") == "1"
@@ -83,7 +78,7 @@ def test_terminated_while_a_query_runs(server: Postgres, clients: list[RawClient
     inside, outside, _ = clients
     inside.send(query("INSERT INTO effects SELECT 1 FROM pg_sleep(30)"))
     wait_until(lambda: sleeping(server), "the query runs")
-    terminate_all(server)
+    server.terminate_connections()
     assert last_words(inside) in HONEST
     assert outside.value("SELECT 1") == "1"
     assert effects(server) == 0
@@ -101,7 +96,7 @@ def test_nothing_is_sent_twice(server: Postgres, proxy: ProxyProcess, door: Door
             client.value("SELECT 1")
             client.send(query("INSERT INTO effects VALUES (1)"))
             if turn % 2:
-                terminate_all(server)
+                server.terminate_connections()
             failed = any(message.kind == "E" for message in client.read_until("Z"))
         added = effects(server) - before
         assert added in ((0, 1) if failed else (1,)), f"turn {turn}: {added} rows"
@@ -164,7 +159,7 @@ def test_too_many_connections_on_the_server(
 ) -> None:
     """Others took them all: clients wait, and go on when there is room."""
     server.execute("ALTER ROLE app CONNECTION LIMIT 0")
-    terminate_all(server)
+    server.terminate_connections()
     with door.raw() as waiter:
         waiter.send(query("SELECT 'at last'"))
         proxy.wait_for_pool(waiting=1)

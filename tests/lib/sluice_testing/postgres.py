@@ -178,6 +178,16 @@ class Postgres:
         [count] = self.fetch("SELECT count(*) FROM pg_stat_activity WHERE usename = %s", user)
         return int(count)
 
+    def terminate_connections(self, user: str = APP_USER) -> None:
+        """pg_terminate_backend for each of them; returns when they are gone."""
+        self.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", user
+        )
+        deadline = time.monotonic() + 15
+        while self.sample_connections(user):
+            assert time.monotonic() < deadline, f"connections of {user} do not end"
+            time.sleep(0.02)
+
     def _wait_until_ready(self, deadline: float) -> None:
         while True:
             try:
