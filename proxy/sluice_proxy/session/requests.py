@@ -154,13 +154,17 @@ class Requests:
         server.expected.push(FUNCTION)
 
     def _clean_slot(self, server: ServerConnection, data: bytes, first: Frame) -> None:
-        """Takes away the unnamed statement that the client before may have left.
+        """Puts this client's unnamed statement, or none, where the one before may have left its.
 
         Before anything else: after an error the server would skip what replaces it.
         """
         server.slot_foreign = False
         _, start, end = first
-        if not messages.replaces_unnamed(data[start:end], end - start):
+        if messages.replaces_unnamed(data[start:end], end - start):
+            return
+        if server.expected.unnamed is not None:
+            self._make_unnamed_ready(server, start)
+        else:
             server.expected.push(CLOSE | SKIP)
             self._insertions.append((start, messages.CLOSE_UNNAMED))
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sluice_testing.postgres import free_port
+from sluice_testing.certificates import Leaf
+from sluice_testing.postgres import APP_DATABASE, APP_PASSWORD, APP_USER, Postgres, free_port
 from sluice_testing.proxy import wait_until
 
 SLUICE = Path(sys.executable).with_name("sluice")
@@ -29,10 +30,42 @@ def sluice(*arguments: str | Path, state: Path, **options: Any) -> subprocess.Co
     )
 
 
+def manifests(server: Postgres, leaf: Leaf, ca: str, percent: int = 5) -> str:
+    """A DatabaseProxy in front of `server` and its Secrets; JSON is YAML, too."""
+    secrets = {
+        "app": {"username": APP_USER, "password": APP_PASSWORD, "database": APP_DATABASE},
+        "ca": {"ca.crt": ca},
+        "leaf": {"tls.crt": leaf.chain, "tls.key": leaf.private_key},
+    }
+    proxy = {
+        "apiVersion": "sluice.dev/v1alpha1",
+        "kind": "DatabaseProxy",
+        "metadata": {"name": "stories"},
+        "spec": {
+            "targets": [{"host": server.host, "port": server.port}],
+            "targetTLS": {"mode": "VerifyFull", "caSecretRef": {"name": "ca"}},
+            "auth": [{"secretRef": {"name": "app"}}],
+            "requireTLS": False,
+            "tls": {"secretRef": {"name": "leaf"}},
+            "connectionPool": {
+                "maxConnectionsPercent": percent,
+                "connectionBorrowTimeoutSeconds": 20,
+            },
+        },
+    }
+    objects = [proxy, *(_secret(name, data) for name, data in secrets.items())]
+    return "\n---\n".join(json.dumps(item) for item in objects)
+
+
+def _secret(name: str, data: dict[str, str]) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
+
+
 class LocalProxy:
     """`sluice run -f …`, ready. `finish` ends it and judges its whole life."""
 
     def __init__(self, given: Sequence[Path], folder: Path, *options: str):
+        self.host = "localhost"
         self.port = free_port()
         self.admin_port = free_port()
         self.state_home = folder / "state"
