@@ -36,9 +36,10 @@ CREATE TABLE IF NOT EXISTS orders (
 INSERT = "INSERT INTO orders (customer, amount) VALUES (%s, %s) RETURNING id"
 READ_BACK = "SELECT customer, amount FROM orders WHERE id = %s"
 COUNT = "SELECT count(*) FROM orders WHERE customer = %s AND id <= %s"
+# All but the superuser's own; one that is still logging in has no name yet.
 SERVER_CONNECTIONS = """
 SELECT count(*) FROM pg_stat_activity
-WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+WHERE backend_type = 'client backend' AND usename IS DISTINCT FROM current_user
 """
 CONNECT_SECONDS = 90
 SAMPLE_SECONDS = 0.25
