@@ -295,7 +295,15 @@ class Stream:
         """An error while writing: told in a turn of its own, so that no caller is re-entered."""
         log.debug("connection failed", extra={"peer": self.address, "error": str(error)})
         self._shut = True
-        self._reactor.loop.call_soon(self._drop)
+        self._reactor.loop.call_soon(self._hear_out)
+
+    def _hear_out(self) -> None:
+        """The other side takes no more; what it said before that is still to be read."""
+        self._hung_up = True
+        if not self.closed:
+            self._read()
+        if not (self.closed or self._paused or self._pending):
+            self._drop()
 
     def _drop(self) -> None:
         if self.closed:

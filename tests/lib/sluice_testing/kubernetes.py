@@ -44,7 +44,7 @@ def condition(proxy: Manifest | None, kind: str) -> dict[str, Any]:
     )
 
 
-def eventually(look: Callable[[], T], what: str, seconds: float = 60.0) -> T:
+def eventually(look: Callable[[], T | None], what: str, seconds: float = 60.0) -> T:
     """The first true answer of `look`; fails with the last one after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
