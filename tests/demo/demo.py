@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cluster"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import figures
+import local
 import plot
 from figures import Rotation, Run
 from kube import kindcluster, places
@@ -68,6 +69,7 @@ def demo() -> None:
     write(document, direct, sluice, rotation)
     show(document, direct, sluice)
     judge(document, sluice)
+    serve_without_a_cluster(cluster)
     say_goodbye()
 
 
@@ -214,8 +216,7 @@ def rotate_at_clients(cluster: Cluster) -> None:
 def start_clients(cluster: Cluster, pod: str, host: str, ca_secret: str) -> None:
     clients = pods.Clients(pod, NAMESPACE, host, ca_secret, "orders-app", "superuser", DATABASE)
     with stage(f"    pod {pod}: the clients' programs"):
-        apply(cluster, clients.manifest())
-        in_namespace(cluster, "wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=120s")
+        pods.start(cluster, clients)
 
 
 def write(document: dict[str, Any], direct: Run, sluice: Run, rotation: Rotation) -> None:
@@ -256,6 +257,13 @@ def judge(document: dict[str, Any], sluice: Run) -> None:
         raise Trouble(f"{most} server connections, where {BUDGET} are allowed; {look}")
     if not document["rotation"]["logins_with_new_password"]:
         raise Trouble(f"no client came with the new password; {look}")
+
+
+def serve_without_a_cluster(cluster: Cluster) -> None:
+    """(5) The same manifest, served from a file by the local mode."""
+    with stage("(5) the same manifest without a cluster: sluice run -f"):
+        said = local.answer(cluster, NAMESPACE, MANIFEST, NEW_PASSWORD)
+    say(f"    a client of it is: {said}")
 
 
 def say_goodbye() -> None:
