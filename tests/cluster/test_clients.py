@@ -64,8 +64,7 @@ def doorstep(operator: Cluster, database: str) -> Iterator[Doorstep]:
             *("clients", namespace.name, endpoint, status["caSecretName"]),
             *("orders-app", "superuser"),
         )
-        namespace.apply(clients.manifest())
-        namespace.kubectl("wait", "--for=condition=Ready", "pod/clients", "--timeout=120s")
+        pods.start(operator, clients)
         doorstep = Doorstep(namespace, endpoint)
         doorstep.on_server(f"CREATE TABLE {TABLE} (tag text, value text)")
         doorstep.on_server(f"GRANT SELECT, INSERT ON {TABLE} TO app")

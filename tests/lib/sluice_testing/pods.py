@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluice_testing.certificates import Authority
-from sluice_testing.kubernetes import Manifest, secret
+from sluice_testing.kubernetes import Kubectl, Manifest, apply, listed, secret
 
 SUPERUSER_SECRET = "postgres-superuser"
 SERVER_CA = "postgres-ca"
@@ -119,6 +119,22 @@ class Clients:
             "PGSSLMODE": "verify-full",
             "PGSSLROOTCERT": "/ca/ca.crt",
         }
+
+
+def start(cluster: Kubectl, clients: Clients) -> None:
+    """Returns when the pod runs and is let in at its host and at every proxy of its namespace.
+
+    A new pod's address is in the rules of a NetworkPolicy only some moments after it runs.
+    """
+    apply(cluster, clients.manifest())
+    here = ("-n", clients.namespace)
+    wait = ("wait", "--for=condition=Ready", f"pod/{clients.name}", "--timeout=120s")
+    cluster.kubectl(*here, *wait)
+    proxies = listed(cluster, "pods", clients.namespace, "app.kubernetes.io/name=sluice-proxy")
+    hosts = [clients.host, *(proxy["status"]["podIP"] for proxy in proxies)]
+    knock = "for host in $0 $*; do until pg_isready -q -t 1 -h $host; do sleep 0.1; done; done"
+    run = ("exec", clients.name, "--", "timeout", "60", "sh", "-c", knock, *hosts)
+    cluster.kubectl(*here, *run)
 
 
 def _header(api_version: str, kind: str, name: str, namespace: str) -> Manifest:
