@@ -8,7 +8,8 @@ from sluice_operator.doors.http import Checks, serve
 async def test_probes_and_metrics() -> None:
     ready = [False]
     runner = await serve(Checks(alive=lambda: True, ready=lambda: ready[0]), 0)
-    port = runner.addresses[0][1]
+    # With port 0 each address family gets a port of its own.
+    port = next(address[1] for address in runner.addresses if len(address) == 2)
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
         assert (await session.get("/healthz")).status == 200
         assert (await session.get("/readyz")).status == 503
