@@ -70,6 +70,8 @@ def doorstep(operator: Cluster, database: str) -> Iterator[Doorstep]:
         doorstep.on_server(f"GRANT SELECT, INSERT ON {TABLE} TO app")
         yield doorstep
         doorstep.on_server(f"DROP TABLE {TABLE}")
+        # The server is that of other tests, too.
+        doorstep.on_server(f"ALTER ROLE app PASSWORD '{PASSWORD}'")
 
 
 def check_transaction(doorstep: Doorstep, kind: str) -> None:
