@@ -196,11 +196,21 @@ def test_an_object_of_somebody_else_is_not_taken(namespace: Namespace) -> None:
 
 
 def test_nothing_is_written_at_rest(namespace: Namespace) -> None:
+    """Five looks in a row without a write.
+
+    Once a minute the pool's figures may be written, if they changed, also those of another
+    DatabaseProxy: that spoils one row, not the next.
+    """
     namespace.apply(namespace.proxy())
     namespace.until_ready()
-    writes = eventually(lambda: _writes_of_a_look(namespace, "still"), "an operator at rest")
-    for number in range(5):
-        assert _writes_of_a_look(namespace, str(number)) == writes
+    eventually(lambda: _looks_without_a_write(namespace) == 5, "an operator at rest", 120)
+
+
+def _looks_without_a_write(namespace: Namespace, most: int = 5) -> int:
+    for number in range(most):
+        if _writes_of_a_look(namespace, str(number)) is None:
+            return number
+    return most
 
 
 def _writes_of_a_look(namespace: Namespace, label: str) -> dict[str, float] | None:
