@@ -1,5 +1,6 @@
 """A real PostgreSQL server of one major version, started and broken as a test needs it."""
 
+import contextlib
 import os
 import pwd
 import secrets
@@ -38,11 +39,23 @@ SETTINGS: Mapping[str, Any] = {
 }
 
 
+_FIRST_PORT, _PORTS = 10000, 20000
+
+
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that nobody listens on now, nor gets by chance until it is used.
+
+    Below the range that the kernel takes the ports of outgoing connections from: one of
+    those may be taken between being found free and being listened on.
+    """
+    while True:
+        port = _FIRST_PORT + secrets.randbelow(_PORTS)
+        with socket.socket() as probe:
+            # As servers do; a connection of an earlier server may linger on the port.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
 
 
 @dataclass(frozen=True)
