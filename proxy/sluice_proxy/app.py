@@ -247,7 +247,7 @@ class App:
     # End
 
     async def _drain(self, listener: Listener) -> None:
-        """Lets clients finish; those that rest longer than the grace are told to go."""
+        """Ends clients between their transactions; whoever outlasts the grace is cut off."""
         self.draining = True
         self.ready = False
         log.info("draining", extra={"clients": len(self.hub.clients)})

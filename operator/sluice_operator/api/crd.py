@@ -29,7 +29,6 @@ _COPIED = frozenset(
 )
 _DROPPED = frozenset({"title"})
 _BOUNDS = {"string": "maxLength", "array": "maxItems"}
-_JSON_TYPES = {str: "string", bool: "boolean", int: "integer"}
 
 
 class NotStructural(TypeError):

@@ -169,15 +169,15 @@ class Hub:
 
     def end_idle_clients(self) -> None:
         """Ends every client that has no transaction; the proxy drains."""
-        reason = ShuttingDown("terminating connection due to administrator command").fields()
-        for client in list(self.clients.values()):
-            if client.state == IDLE:
-                client.end(reason)
+        self._end([client for client in self.clients.values() if client.state == IDLE])
 
     def end_all_clients(self) -> None:
         """Ends every client, whatever it does."""
+        self._end(list(self.clients.values()))
+
+    def _end(self, clients: list[ClientSession]) -> None:
         reason = ShuttingDown("terminating connection due to administrator command").fields()
-        for client in list(self.clients.values()):
+        for client in clients:
             client.end(reason)
 
     # Lobby

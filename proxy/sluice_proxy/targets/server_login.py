@@ -19,7 +19,6 @@ _int32 = Struct("!i")
 
 # Refusals that pass: the server starts, stops, fails over or is full for the moment.
 _TRANSIENT = frozenset(("53300", "53400", "57P01", "57P02", "57P03", "08000", "08006", "58000"))
-WRONG_PASSWORD = frozenset(("28P01", "28000"))
 
 # Asked once a connection, in the login's own time: see `Capacity` for why that is enough.
 _CAPACITY_QUERY = messages.query(

@@ -1,4 +1,4 @@
-"""Message types and codes of the PostgreSQL frontend/backend protocol.
+"""Message types and codes of the PostgreSQL protocol, those that the proxy knows by name.
 
 Types are ints, as indexing `bytes` gives them. Chapter "Message Formats" of the
 PostgreSQL documentation is the source.
@@ -20,7 +20,6 @@ PASSWORD: Final = ord("p")
 TERMINATE: Final = ord("X")
 
 # Both
-COPY_DATA: Final = ord("d")
 COPY_DONE: Final = ord("c")
 COPY_FAIL: Final = ord("f")
 
@@ -39,14 +38,10 @@ NOTIFICATION: Final = ord("A")
 PARSE_COMPLETE: Final = ord("1")
 BIND_COMPLETE: Final = ord("2")
 CLOSE_COMPLETE: Final = ord("3")
-PARAMETER_DESCRIPTION: Final = ord("t")
 NO_DATA: Final = ord("n")
 PORTAL_SUSPENDED: Final = ord("s")
 COPY_IN_RESPONSE: Final = ord("G")
-COPY_OUT_RESPONSE: Final = ord("H")
 COPY_BOTH_RESPONSE: Final = ord("W")
-FUNCTION_RESULT: Final = ord("V")
-NEGOTIATE_PROTOCOL: Final = ord("v")
 
 # Codes that stand where a StartupMessage has its protocol version
 PROTOCOL_3_0: Final = 3 << 16
@@ -56,16 +51,12 @@ GSSENC_REQUEST: Final = (1234 << 16) | 5680
 
 # Authentication requests
 AUTH_OK: Final = 0
-AUTH_CLEARTEXT: Final = 3
-AUTH_MD5: Final = 5
 AUTH_SASL: Final = 10
 AUTH_SASL_CONTINUE: Final = 11
 AUTH_SASL_FINAL: Final = 12
 
 # Transaction status in ReadyForQuery
 IDLE: Final = ord("I")
-IN_TRANSACTION: Final = ord("T")
-FAILED_TRANSACTION: Final = ord("E")
 
 # PostgreSQL's own limit for a StartupMessage (MAX_STARTUP_PACKET_LENGTH).
 MAX_STARTUP_LENGTH: Final = 10000
