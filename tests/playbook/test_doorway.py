@@ -1,5 +1,6 @@
 """A login driven by bytes: cut anywhere, ended anyhow, and counted as one thing."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,11 +34,11 @@ class Entrance:
     def __init__(self, *, requires_tls: bool = False) -> None:
         self.counters = Counters()
         self.logins: list[tuple[Login, bytes]] = []
-        self.cancelled: list[CancelRequest] = []
+        self.cancelled: list[tuple[CancelRequest, Callable[[], None]]] = []
         door = Door(True, requires_tls, lambda _: [VERIFIER], lambda: "servernonce")
         self.doorway = Doorway(
             door, "context", lambda _, login, ahead: self.logins.append((login, ahead)),
-            self.cancelled.append, self.counters, 0.0,
+            lambda request, done: self.cancelled.append((request, done)), self.counters, 0.0,
         )  # fmt: skip
         self.peer = LoginPeer()
         self.doorway.peer = self.peer
@@ -107,10 +108,14 @@ def test_a_handshake_that_fails_is_one_failure() -> None:
     assert entrance.failures == (0, 1)
 
 
-def test_a_cancel_request_is_handed_over_and_the_connection_ends_without_a_word() -> None:
+def test_a_cancel_request_is_handed_over_and_the_connection_ends_when_it_is_done() -> None:
     entrance = Entrance(requires_tls=True)
-    entrance.sends(messages.cancel_request(7, b"key!"))
-    assert entrance.cancelled == [CancelRequest(7, b"key!")]
+    entrance.sends(messages.cancel_request(7, b"key!") + b"more")
+    [(request, done)] = entrance.cancelled
+    assert request == CancelRequest(7, b"key!")
+    entrance.sends(b"and more")
+    assert not entrance.peer.closed, "the client waits for this to be sure"
+    done()
     assert entrance.peer.take() == b""
     assert entrance.peer.closed
     entrance.doorway.on_closed()

@@ -30,7 +30,7 @@ CREDENTIALS = Credentials("app", "secret", "shop", ((b"DateStyle", b"ISO"),), "n
 VERIFIER = scram.derive_verifier("secret", b"0123456789abcdef", 4096)
 
 OK = messages.authentication(0)
-KEY = messages.backend_key_data(7, 9)
+KEY = messages.backend_key_data(7, b"\0\0\0\x09")
 READY = messages.ready_for_query()
 VERSION = messages.parameter_status(b"server_version", b"18.1")
 NOTICE = messages.message(b"N", b"SNOTICE\0Mhello\0\0")

@@ -66,7 +66,7 @@ class ClientSession:
         "told", "unnamed",
     )  # fmt: skip
 
-    def __init__(self, peer: Peer, login: Login, pid: int, secret: int, lobby: Lobby):
+    def __init__(self, peer: Peer, login: Login, pid: int, secret: bytes, lobby: Lobby):
         self.peer = peer
         self.key = login.key
         self.application_name = login.application_name

@@ -21,6 +21,9 @@ from sluice_proxy.wire import messages, scram
 from sluice_proxy.wire.startup import CancelRequest, GSSENCRequest, SSLRequest, Startup
 
 MECHANISM = b"SCRAM-SHA-256"
+# 3.0 has room for an int32 only. With 3.2 PostgreSQL itself makes 32 bytes; it takes 256.
+SHORT_KEY = 4
+LONG_KEY = 32
 # Parameters of a StartupMessage that are no settings of the server connection.
 _NOT_SETTINGS = frozenset((b"user", b"database", b"replication", FOLLOWED))
 _FALSE = frozenset((b"", b"false", b"off", b"no", b"0", b"f", b"n"))
@@ -71,6 +74,12 @@ class Login:
     application_name: bytes | None
     final: bytes
     encrypted: bool = False
+    minor: int = 0
+
+    @property
+    def key_size(self) -> int:
+        """Bytes of the secret in this client's cancel key."""
+        return LONG_KEY if self.minor >= 2 else SHORT_KEY
 
 
 LoginSteps = Generator[Command, Any, Login | CancelRequest]

@@ -50,7 +50,7 @@ class Doorway:
         door: Door,
         context: object,
         on_login: Callable[["Doorway", Login, bytes], None],
-        on_cancel: Callable[[CancelRequest], None],
+        on_cancel: Callable[[CancelRequest, Callable[[], None]], None],
         counters: Counters,
         began: float,
     ):
@@ -66,6 +66,8 @@ class Doorway:
         self._wanted = next(self._steps)
 
     def on_bytes(self, data: bytes) -> None:
+        if self.done:
+            return
         self._buffer += data
         try:
             self._advance()
@@ -139,8 +141,9 @@ class Doorway:
     def _finish(self, outcome: Login | CancelRequest) -> None:
         self.done = True
         if isinstance(outcome, CancelRequest):
-            self._on_cancel(outcome)
-            self.peer.close()
+            # libpq waits for the end of this connection: what it sends on the other one
+            # after that must not be hit.
+            self._on_cancel(outcome, self.peer.close)
         else:
             self._on_login(self, outcome, self._buffer)
 

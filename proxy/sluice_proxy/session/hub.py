@@ -11,6 +11,7 @@ from sluice_proxy.errors import ErrorFields, ShuttingDown
 from sluice_proxy.metrics import Counters
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.pool.pool import Connector, Pools
+from sluice_proxy.session import pids
 from sluice_proxy.session.client import IDLE, LINKED, ClientSession
 from sluice_proxy.session.client_login import Login
 from sluice_proxy.session.peer import Peer
@@ -34,6 +35,10 @@ _IDLE_TIMEOUT = ErrorFields(
 )  # fmt: skip
 
 
+def _nobody_waits() -> None:
+    """The proxy cancels for its own sake."""
+
+
 class Dialler(Connector, Protocol):
     """Opens connections to the server: to log in, and to cancel."""
 
@@ -49,6 +54,7 @@ class Hub:
     """
 
     def __init__(self, dialler: Dialler, clock: Callable[[], float], counters: Counters):
+        self.pinning_filters: frozenset[str] = frozenset()
         self._dialler = dialler
         self._clock = clock
         self.counters = counters
@@ -58,6 +64,8 @@ class Hub:
         self.capacity: Capacity | None = None
         self.percent = 100
         self.fleet_size = 1
+        # Tells the other pods which cancel keys are this one's.
+        self.tag = pids.random_tag()
         self.generation = 0
         self.idle_client_timeout = 1800.0
         self._known: OrderedDict[PoolKey, dict[bytes, bytes]] = OrderedDict()
@@ -67,14 +75,14 @@ class Hub:
 
     def enter(self, peer: Peer, login: Login) -> ClientSession:
         """A client that has proved who it is. It is greeted as soon as that is possible."""
-        client = ClientSession(peer, login, self._new_pid(), secrets.randbits(32), self)
+        secret = secrets.token_bytes(login.key_size)
+        client = ClientSession(peer, login, self._new_pid(), secret, self)
         self.clients[client.pid] = client
         self.counters.clients_authenticated += 1
         return client
 
     def _new_pid(self) -> int:
-        # Positive for clients that read it as signed, and never 0.
-        while (pid := secrets.randbelow(2**31 - 1) + 1) in self.clients:
+        while (pid := pids.new(self.tag)) in self.clients:
             pass
         return pid
 
@@ -99,21 +107,28 @@ class Hub:
         if self.capacity is not None:
             self.pools.set_limit(pod_share(self.percent, self.capacity, self.fleet_size))
 
-    def cancel(self, request: CancelRequest) -> None:
-        """Cancels what the client with this key runs; silent about whether there is one."""
+    def cancel(self, request: CancelRequest, done: Callable[[], None]) -> None:
+        """Cancels what the client with this key runs; silent about whether there is one.
+
+        `done` is called once, when the request can reach nothing any more.
+        """
         client = self.clients.get(request.pid)
-        expected = b"" if client is None else client.secret.to_bytes(4, "big")
+        expected = b"" if client is None else client.secret
         if client is None or not hmac.compare_digest(expected, request.secret):
+            done()
             return
         self.counters.cancels += 1
         server = client.server
         if server is not None and not server.settled:
-            self._cancel(server)
-        elif server is None:
+            self._cancel(server, done)
+            return
+        if server is None:
             client.cancel_wait()
+        done()
 
-    def _cancel(self, server: ServerConnection) -> None:
+    def _cancel(self, server: ServerConnection, then: Callable[[], None]) -> None:
         if server.login.secret is None:
+            then()
             return
         server.cancels += 1
 
@@ -123,6 +138,7 @@ class Hub:
                 server.suspect = True
             if not server.closing:
                 server.reconsider()
+            then()
 
         self._dialler.cancel(server, done)
 
@@ -148,7 +164,7 @@ class Hub:
         for server in [s for s in self.servers if s.orphaned_at is not None]:
             since = server.orphaned_at
             if since is not None and now - since > ORPHAN_PATIENCE:
-                self._cancel(server)
+                self._cancel(server, _nobody_waits)
                 self.unfit(server, "the client left and its request goes on")
         if self.clients:
             self._clientless_since = now

@@ -7,7 +7,6 @@ from sluice_proxy.errors import ErrorFields
 from sluice_proxy.wire import constants as c
 
 _int32 = Struct("!i")
-_uint32_pair = Struct("!II")
 _header = Struct("!ci")
 _uint16_at = Struct("!H").unpack_from
 
@@ -65,8 +64,8 @@ def parameter_statuses(parameters: Mapping[bytes, bytes]) -> bytes:
     return b"".join(parameter_status(name, value) for name, value in parameters.items())
 
 
-def backend_key_data(pid: int, secret: int) -> bytes:
-    return message(b"K", _uint32_pair.pack(pid, secret))
+def backend_key_data(pid: int, secret: bytes) -> bytes:
+    return message(b"K", pid.to_bytes(4, "big") + secret)
 
 
 def authentication(code: int, body: bytes = b"") -> bytes:

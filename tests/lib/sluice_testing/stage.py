@@ -168,9 +168,13 @@ class ClientSide:
     def hangs_up(self) -> None:
         self.session.on_closed()
 
-    def cancels(self, secret: int | None = None) -> None:
+    def cancels(self, secret: bytes | None = None) -> list[str]:
+        """Whether the connection of the request was closed, as an entry: it may be later."""
         key = self.session.secret if secret is None else secret
-        self.stage.hub.cancel(CancelRequest(self.session.pid, key.to_bytes(4, "big")))
+        closed: list[str] = []
+        request = CancelRequest(self.session.pid, key)
+        self.stage.hub.cancel(request, lambda: closed.append("closed"))
+        return closed
 
 
 @dataclass

@@ -24,7 +24,7 @@ def parse(name: bytes, text: bytes, types: bytes = b"\x00\x00") -> bytes:
         (messages.ready_for_query(), b"Z\0\0\0\5I"),
         (messages.ready_for_query(b"E"), b"Z\0\0\0\5E"),
         (messages.query(b"SELECT 1"), b"Q\0\0\0\x0dSELECT 1\0"),
-        (messages.backend_key_data(1, 2**32 - 1), b"K\0\0\0\x0c\0\0\0\1\xff\xff\xff\xff"),
+        (messages.backend_key_data(1, b"\xff" * 4), b"K\0\0\0\x0c\0\0\0\1\xff\xff\xff\xff"),
         (messages.authentication(0), b"R\0\0\0\x08\0\0\0\0"),
         (messages.authentication(10, b"X\0\0"), b"R\0\0\0\x0b\0\0\0\x0aX\0\0"),
         (messages.parameter_status(b"a", b"b"), b"S\0\0\0\x08a\0b\0"),
