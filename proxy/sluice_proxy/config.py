@@ -22,6 +22,20 @@ CLIENT_PORT = 5432
 ADMIN_PORT = 9127
 
 TLSMode = Literal["Disable", "Prefer", "Require", "VerifyCA", "VerifyFull"]
+PinningFilter = Literal[
+    "EXCLUDE_VARIABLE_SETS",
+    "EXCLUDE_TEMPORARY_OBJECTS",
+    "EXCLUDE_HOLDABLE_CURSORS",
+    "EXCLUDE_ADVISORY_LOCKS",
+    "EXCLUDE_LISTEN",
+    "EXCLUDE_CODE_BLOCKS",
+    "EXCLUDE_LOADED_LIBRARIES",
+    "EXCLUDE_SEQUENCES",
+    "EXCLUDE_PREPARED_STATEMENTS",
+]
+
+INIT_QUERY_MAX = 4096
+"""Bytes of the longest `init_query`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +80,19 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
-    """The budget (percent of the server's max_connections) and the wait for it (seconds)."""
+    """The budget (percent of the server's max_connections) and the wait for it (seconds).
+
+    `max_idle_connections_percent` is how much of the budget may rest unused for long.
+    `init_query` is run on each new server connection; `session_pinning_filters` are what the
+    user vouches need not pin. `server_lifetime_seconds` is how old a server connection gets.
+    """
 
     max_connections_percent: int = 100
     connection_borrow_timeout_seconds: int = 120
+    max_idle_connections_percent: int = 50
+    init_query: str = ""
+    session_pinning_filters: tuple[PinningFilter, ...] = ()
+    server_lifetime_seconds: int = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +100,8 @@ class ProxyConfig:
     """Everything one proxy is told. `fleet_size` pods share the budget between them.
 
     Timeouts are seconds. `drain_seconds` is how long clients may finish after SIGTERM.
+    `peers` is the DNS name that gives the addresses of all pods of this proxy, empty where
+    there is but one.
     """
 
     name: str
@@ -89,6 +114,7 @@ class ProxyConfig:
     pool: PoolSettings = PoolSettings()
     fleet_size: int = 1
     drain_seconds: int = 30
+    peers: str = ""
     debug_logging: bool = False
 
     def user(self, name: str) -> User | None:
@@ -162,11 +188,22 @@ def validated(config: ProxyConfig) -> ProxyConfig:
     _bounded("idle_client_timeout_seconds", config.idle_client_timeout_seconds, 1, 28800)
     _bounded("fleet_size", config.fleet_size, 1, 1000)
     _bounded("drain_seconds", config.drain_seconds, 0, 3600)
-    pool = config.pool
+    _text("peers", config.peers or "-")
+    _check_pool(config.pool)
+    return config
+
+
+def _check_pool(pool: PoolSettings) -> None:
     _bounded("pool.max_connections_percent", pool.max_connections_percent, 1, 100)
+    _bounded("pool.max_idle_connections_percent", pool.max_idle_connections_percent, 0, 100)
     wait = pool.connection_borrow_timeout_seconds
     _bounded("pool.connection_borrow_timeout_seconds", wait, 0, 300)
-    return config
+    _bounded("pool.server_lifetime_seconds", pool.server_lifetime_seconds, 1, 86400)
+    _text("pool.init_query", pool.init_query or "-")
+    if len(pool.init_query.encode("utf-8", "surrogateescape")) > INIT_QUERY_MAX:
+        raise ConfigError("pool.init_query", f"longer than {INIT_QUERY_MAX} bytes")
+    if len(set(pool.session_pinning_filters)) != len(pool.session_pinning_filters):
+        raise ConfigError("pool.session_pinning_filters", "one stands twice")
 
 
 def _check_users(users: tuple[User, ...]) -> None:

@@ -32,12 +32,16 @@ FULL = ProxyConfig(
     certificate=Certificate("CHAIN PEM", "KEY PEM"),
     require_tls=True,
     idle_client_timeout_seconds=60,
-    pool=PoolSettings(90, 5),
+    pool=PoolSettings(90, 5, 40, "SET work_mem = '8MB'", ("EXCLUDE_LISTEN",), 1800),
     fleet_size=2,
     drain_seconds=10,
+    peers="orders-peers.shop.svc",
     debug_logging=True,
 )
 SMALL = ProxyConfig("shop/orders", (Target("db"),), (User("app", "x"),), require_tls=False)
+
+IDLE_PERCENT = "pool.max_idle_connections_percent"
+FILTERS = "pool.session_pinning_filters"
 
 Path = tuple[str | int, ...]
 
@@ -170,6 +174,13 @@ def test_defaults_may_be_left_out() -> None:
             "pool.connection_borrow_timeout_seconds",
             "301 is not between 0 and 300",
         ),
+        (put(("pool", "max_idle_connections_percent"), 101), IDLE_PERCENT, "not between 0 and 100"),
+        (put(("pool", "init_query"), "SELECT '\0'"), "pool.init_query", "zero byte"),
+        (put(("pool", "init_query"), "é" * 2049), "pool.init_query", "longer than 4096 bytes"),
+        (put(("pool", "session_pinning_filters"), ["EXCLUDE_ALL"]), f"{FILTERS}[0]", "not one of"),
+        (put(("pool", "session_pinning_filters"), 2 * ["EXCLUDE_LISTEN"]), FILTERS, "twice"),
+        (put(("pool", "server_lifetime_seconds"), 0), "pool.server_lifetime_seconds", "between"),
+        (put(("peers",), "a\0b"), "peers", "zero byte"),
         (put(("fleet_size",), 0), "fleet_size", "between"),
         (put(("drain_seconds",), -1), "drain_seconds", "between"),
         (put(("debug_logging",), None), "debug_logging", "not true or false"),
