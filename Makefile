@@ -34,6 +34,14 @@ check: $(BIN)/.ready ## lint, types, doors between rooms, generated files in ste
 bench: $(BIN)/.ready postgres ## CPU per transaction and latency: Sluice, PgBouncer and direct, in one run
 	@PYTHONPATH=tests/lib $(BIN)/python tests/bench/bench.py
 
+.PHONY: bench-memory
+bench-memory: $(BIN)/.ready postgres ## RSS of the proxy: of a client that rests, and while a gigabyte passes
+	@PYTHONPATH=tests/lib $(BIN)/python tests/bench/memory.py
+
+.PHONY: isolation
+isolation: $(BIN)/.ready postgres ## 240 clients on 6 connections for 5 minutes: nobody may see what is not his
+	@PYTHONPATH=tests/lib $(BIN)/python tests/isolation/isolation.py
+
 .PHONY: images
 images: cluster ## build the images and load them into the cluster
 	@$(PYTHON) tests/cluster/cluster.py images
