@@ -135,7 +135,12 @@ class App:
         self.hub.idle_client_timeout = float(settings.idle_client_timeout_seconds)
         self.hub.pools.borrow_timeout = float(settings.pool.connection_borrow_timeout_seconds)
         self.hub.pinning_filters = frozenset(settings.pool.session_pinning_filters)
-        self.hub.set_budget(settings.pool.max_connections_percent, settings.fleet_size)
+        self.hub.pools.maintenance.lifetime = float(settings.pool.server_lifetime_seconds)
+        self.hub.set_budget(
+            settings.pool.max_connections_percent,
+            settings.fleet_size,
+            settings.pool.max_idle_connections_percent,
+        )
 
     # Clients
 

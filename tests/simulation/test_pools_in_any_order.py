@@ -4,6 +4,7 @@ The model beside each pool keeps the order of arrival, so that a waiter that is 
 of turn, twice or never is seen at once.
 """
 
+import random
 from collections import deque
 
 from hypothesis import settings
@@ -15,6 +16,7 @@ from sluice_proxy.errors import (
     ServerUnavailable,
 )
 from sluice_proxy.pool.key import PoolKey
+from sluice_proxy.pool.maintenance import Maintenance
 from sluice_testing.world import A, B, C, FakeServer, FakeWaiter, World
 
 KEYS = st.sampled_from((A, B, C))
@@ -34,6 +36,9 @@ class PoolsMachine(RuleBasedStateMachine):
         self.lent: list[FakeWaiter] = []
         self.servers: list[FakeServer] = []
         self.everybody: list[FakeWaiter] = []
+        self.retired: set[FakeServer] = set()
+        self.seats = random.Random(0)
+        self.pools.maintenance = Maintenance(lambda: self.world.now, self.seats.random)
 
     def settle(self) -> None:
         """Moves who was served or refused out of the model's queues: only from the front."""
@@ -132,6 +137,22 @@ class PoolsMachine(RuleBasedStateMachine):
     def set_timeout(self, timeout: float) -> None:
         self.pools.borrow_timeout = timeout
 
+    @rule(seconds=st.sampled_from((1.0, 3600.0)))
+    def set_lifetime(self, seconds: float) -> None:
+        self.pools.maintenance.lifetime = seconds
+
+    @rule(keep=st.sampled_from((None, 0, 1, 3)))
+    def set_idle(self, keep: int | None) -> None:
+        self.pools.maintenance.keep_idle = keep
+
+    @precondition(lambda self: self.servers)
+    @rule(pick=PICK)
+    def retire(self, pick: int) -> None:
+        server = self.servers[pick % len(self.servers)]
+        self.retired.add(server)
+        self.pools.retire(server.key, server, "its address is gone")
+        self.settle()
+
     @rule()
     def close_idle(self) -> None:
         self.pools.close_idle("nobody is here")
@@ -171,12 +192,18 @@ class PoolsMachine(RuleBasedStateMachine):
             assert not (pool.waiters and pool.idle)
 
     @invariant()
+    def who_is_retired_serves_nobody_else(self) -> None:
+        idle = {server for pool in self.pools for server in pool.idle}
+        assert not idle & self.retired
+
+    @invariant()
     def no_pool_is_kept_for_nothing(self) -> None:
         assert all(pool.open or pool.waiters for pool in self.pools)
 
     def teardown(self) -> None:
         """When everything goes well from here on everybody is served."""
         self.pools.borrow_timeout = 1e9
+        self.pools.maintenance.lifetime = 1e9
         for _ in range(len(self.everybody) * 4 + 50):
             self.world.now += 1
             self.pools.tick()

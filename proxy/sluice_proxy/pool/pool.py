@@ -6,12 +6,14 @@ room for a waiter, and a pool above its fair share gives way to one below it.
 """
 
 import logging
+import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from sluice_proxy.errors import BorrowTimeout, InvariantError, ProxyError
 from sluice_proxy.pool.key import PoolKey
+from sluice_proxy.pool.maintenance import Maintenance
 
 log = logging.getLogger(__name__)
 
@@ -83,18 +85,25 @@ class Pool:
 class Pools:
     """All pools of one proxy under one limit.
 
-    `clock` gives seconds, monotonic. `open` counts connections from the first attempt until
-    the server has let go of them; `closing` are those of them that were told to end. They
-    count against the limit, too, so that the server never sees more.
+    `clock` gives seconds, monotonic; `dice` numbers from 0 up to 1. `open` counts
+    connections from the first attempt until the server has let go of them; `closing` are
+    those of them that were told to end. They count against the limit, too, so that the
+    server never sees more.
     """
 
-    def __init__(self, connector: Connector, clock: Callable[[], float]):
+    def __init__(
+        self,
+        connector: Connector,
+        clock: Callable[[], float],
+        dice: Callable[[], float] = random.random,
+    ):
         self._connector = connector
         self._clock = clock
         self._pools: dict[PoolKey, Pool] = {}
         self._grants: deque[tuple[PoolKey, Waiter, Server]] = deque()
         self._granting = False
         self._discarded_at = 0.0
+        self.maintenance = Maintenance(clock, dice)
         self.closing = 0
         self.open = 0
         self.waiting = 0
@@ -138,7 +147,10 @@ class Pools:
         pool = self._pools[key]
         if server not in pool.borrowed:
             raise InvariantError(f"{pool} does not lend {server}")
-        if self._must_give_way(pool):
+        verdict = self.maintenance.verdict(server)
+        if verdict:
+            self.discard(key, server, verdict)
+        elif self._must_give_way(pool):
             self.discard(key, server, "another pool waits for its share")
         elif pool.waiters:
             self._grant(key, self._first_waiter(pool), server)
@@ -192,6 +204,7 @@ class Pools:
         pool.failures = 0
         pool.last_error = None
         pool.borrowed.add(server)
+        self.maintenance.admit(server)
         self.release(key, server)
         if recovered:
             # One attempt at a time was made until now.
@@ -234,7 +247,23 @@ class Pools:
                     BorrowTimeout(pool.last_error.message if pool.last_error else "")
                 )
             self._prune(pool)
+        self._maintain()
         self._make_room_for_oldest()
+
+    def _maintain(self) -> None:
+        """Closes idle connections that are too old or too many."""
+        if self.maintenance.is_due():
+            idle = {server: pool for pool in self._pools.values() for server in pool.idle}
+            for server, reason in self.maintenance.finished(idle):
+                self.discard(idle[server].key, server, reason)
+
+    def retire(self, key: PoolKey, server: Server, reason: str) -> None:
+        """`server` ends now if it is idle, else when its client lets go of it."""
+        pool = self._pools.get(key)
+        if pool is not None and server in pool.borrowed:
+            self.maintenance.retire(server, reason)
+        elif pool is not None and server in pool.idle:
+            self.discard(key, server, reason)
 
     def _is_served_soon(self, pool: Pool) -> bool:
         """With a timeout of 0: the first attempts for those who wait are still under way."""
@@ -350,6 +379,7 @@ class Pools:
         return True
 
     def _forget(self, pool: Pool, server: Server) -> None:
+        self.maintenance.forget(server)
         if server in pool.borrowed:
             pool.borrowed.discard(server)
         else:

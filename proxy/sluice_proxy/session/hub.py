@@ -17,7 +17,7 @@ from sluice_proxy.session.client_login import Login
 from sluice_proxy.session.peer import Peer
 from sluice_proxy.session.pinning import PinReason
 from sluice_proxy.session.server import LoggedIn, ServerConnection
-from sluice_proxy.targets.capacity import Capacity, pod_share
+from sluice_proxy.targets.capacity import Capacity, idle_share, pod_share
 from sluice_proxy.wire.startup import CancelRequest
 
 log = logging.getLogger(__name__)
@@ -29,10 +29,17 @@ ORPHAN_PATIENCE = 3.0
 # Seconds without any client after which no server connection is kept.
 REST_AFTER = 30.0
 
+# "reported … whether the server is currently in hot standby mode", since PostgreSQL 14.
+STANDBY = b"in_hot_standby"
+
 _IDLE_TIMEOUT = ErrorFields(
     "FATAL", "57P05", "terminating connection due to idle-session timeout",
     "The limit is spec.idleClientTimeoutSeconds.",
 )  # fmt: skip
+
+
+def _is_on_a_standby(server: ServerConnection) -> bool:
+    return server.parameters.get(STANDBY) == b"on"
 
 
 def _nobody_waits() -> None:
@@ -63,6 +70,7 @@ class Hub:
         self.servers: set[ServerConnection] = set()
         self.capacity: Capacity | None = None
         self.percent = 100
+        self.idle_percent = 100
         self.fleet_size = 1
         # Tells the other pods which cancel keys are this one's.
         self.tag = pids.random_tag()
@@ -86,9 +94,10 @@ class Hub:
             pass
         return pid
 
-    def set_budget(self, percent: int, fleet_size: int) -> None:
-        """A new share of what the server allows."""
+    def set_budget(self, percent: int, fleet_size: int, idle_percent: int = 100) -> None:
+        """A new share of what the server allows, and of what may rest."""
         self.percent = percent
+        self.idle_percent = idle_percent
         self.fleet_size = fleet_size
         self._apply_budget()
 
@@ -103,8 +112,15 @@ class Hub:
         self.generation += 1
         self.pools.close_idle("the target changed")
 
+    def retire(self, reason: str, which: Callable[[ServerConnection], bool]) -> None:
+        """These server connections end: at once if they are idle, else with their client."""
+        for server in [server for server in self.servers if which(server)]:
+            self.pools.retire(server.key, server, reason)
+
     def _apply_budget(self) -> None:
         if self.capacity is not None:
+            idle = idle_share(self.idle_percent, self.capacity, self.fleet_size)
+            self.pools.maintenance.keep_idle = idle
             self.pools.set_limit(pod_share(self.percent, self.capacity, self.fleet_size))
 
     def cancel(self, request: CancelRequest, done: Callable[[], None]) -> None:
@@ -152,6 +168,8 @@ class Hub:
         self._known.move_to_end(key)
         if len(self._known) > _KNOWN_LIMIT:
             self._known.popitem(last=False)
+        if login.parameters.get(STANDBY) == b"off":
+            self.retire("the writer is elsewhere", _is_on_a_standby)
         self.servers.add(server)
         self.counters.server_connections_opened += 1
         return server

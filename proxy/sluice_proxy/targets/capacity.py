@@ -25,6 +25,11 @@ def fleet_budget(percent: int, capacity: Capacity) -> int:
     )
 
 
+def idle_share(percent: int, capacity: Capacity, fleet_size: int) -> int:
+    """How many connections one of `fleet_size` pods may keep that nobody has used for long."""
+    return percent * capacity.max_connections // 100 // fleet_size
+
+
 def pod_share(percent: int, capacity: Capacity, fleet_size: int) -> int:
     """What one of `fleet_size` pods may open; their sum never exceeds the fleet's budget.
 

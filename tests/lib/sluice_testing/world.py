@@ -52,9 +52,10 @@ class World:
 
     def __init__(self, limit: int = 1, timeout: float = 120.0) -> None:
         self.now = 1000.0
+        self.dice = 0.5
         self.attempts: deque[tuple[PoolKey, float]] = deque()
         self.closing: list[FakeServer] = []
-        self.pools = Pools(self, lambda: self.now)
+        self.pools = Pools(self, lambda: self.now, lambda: self.dice)
         self.pools.borrow_timeout = timeout
         self.pools.set_limit(limit)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_proxy.targets.capacity import Capacity, fleet_budget, pod_share
+from sluice_proxy.targets.capacity import Capacity, fleet_budget, idle_share, pod_share
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,13 @@ def test_budget_of_the_fleet(percent: int, capacity: Capacity, budget: int) -> N
 )
 def test_share_of_a_pod(percent: int, fleet: int, share: int) -> None:
     assert pod_share(percent, Capacity(100, 3), fleet) == share
+
+
+@pytest.mark.parametrize(
+    ("percent", "fleet", "share"), [(50, 1, 50), (50, 3, 16), (0, 1, 0), (1, 2, 0), (100, 1, 100)]
+)
+def test_what_a_pod_may_keep_idle(percent: int, fleet: int, share: int) -> None:
+    assert idle_share(percent, Capacity(100, 3), fleet) == share
 
 
 @given(st.integers(1, 100), st.integers(1, 10000), st.integers(0, 20), st.integers(1, 50))
