@@ -36,6 +36,15 @@ def service(proxy: str) -> str:
     return proxy
 
 
+def peers(proxy: str) -> str:
+    """The headless Service by which the pods of a proxy find each other."""
+    return f"{proxy}-peers"
+
+
+def peers_host(proxy: str, namespace: str) -> str:
+    return f"{peers(proxy)}.{namespace}.svc"
+
+
 def workload(proxy: str) -> str:
     """Deployment, ServiceAccount and NetworkPolicy of a proxy."""
     return f"{proxy}-proxy"
@@ -70,6 +79,7 @@ def children(proxy: str) -> tuple[tuple[str, str], ...]:
         ("ServiceAccount", workload(proxy)),
         ("NetworkPolicy", workload(proxy)),
         ("Service", service(proxy)),
+        ("Service", peers(proxy)),
         ("Deployment", workload(proxy)),
     )
 

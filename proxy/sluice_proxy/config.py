@@ -18,10 +18,14 @@ from sluice_proxy.errors import ConfigError
 SCHEMA_VERSION = 1
 CONFIG_KEY = "config.json"
 
+POD_IP = "SLUICE_POD_IP"
+"""Variable of the environment with the pod's own address, by which it knows itself among peers."""
+
 CLIENT_PORT = 5432
 ADMIN_PORT = 9127
 
 TLSMode = Literal["Disable", "Prefer", "Require", "VerifyCA", "VerifyFull"]
+TLSNegotiation = Literal["Request", "Direct"]
 PinningFilter = Literal[
     "EXCLUDE_VARIABLE_SETS",
     "EXCLUDE_TEMPORARY_OBJECTS",
@@ -35,7 +39,7 @@ PinningFilter = Literal[
 ]
 
 INIT_QUERY_MAX = 4096
-"""Bytes of the longest `init_query`."""
+"""Characters of the longest `init_query`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +52,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class TargetTLS:
-    """How the server is reached; `ca` is a PEM bundle, needed by VerifyCA and VerifyFull."""
+    """How the server is reached; `ca` is a PEM bundle, needed by VerifyCA and VerifyFull.
+
+    `negotiation` is libpq's sslnegotiation: whether TLS is asked for, or begins at once.
+    """
 
     mode: TLSMode = "Prefer"
     ca: str = ""
+    negotiation: TLSNegotiation = "Request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +208,8 @@ def _check_pool(pool: PoolSettings) -> None:
     _bounded("pool.connection_borrow_timeout_seconds", wait, 0, 300)
     _bounded("pool.server_lifetime_seconds", pool.server_lifetime_seconds, 1, 86400)
     _text("pool.init_query", pool.init_query or "-")
-    if len(pool.init_query.encode("utf-8", "surrogateescape")) > INIT_QUERY_MAX:
-        raise ConfigError("pool.init_query", f"longer than {INIT_QUERY_MAX} bytes")
+    if len(pool.init_query) > INIT_QUERY_MAX:
+        raise ConfigError("pool.init_query", f"longer than {INIT_QUERY_MAX} characters")
     if len(set(pool.session_pinning_filters)) != len(pool.session_pinning_filters):
         raise ConfigError("pool.session_pinning_filters", "one stands twice")
 
@@ -226,6 +234,9 @@ def _check_tls(config: ProxyConfig) -> None:
     mode = config.target_tls.mode
     if mode in ("VerifyCA", "VerifyFull") and not config.target_tls.ca:
         raise ConfigError("target_tls.ca", f"needed by mode {mode}")
+    if mode in ("Disable", "Prefer") and config.target_tls.negotiation == "Direct":
+        # Direct TLS has no way back to a connection in clear.
+        raise ConfigError("target_tls.negotiation", f"Direct does not go with mode {mode}")
     if config.certificate is not None:
         _text("certificate.chain", config.certificate.chain)
         _text("certificate.private_key", config.certificate.private_key)

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from sluice_operator.api.model import (
     ATOMIC,
+    SET,
     APIModel,
     ObjectName,
     SecretKey,
@@ -18,6 +19,7 @@ from sluice_operator.api.model import (
     rules,
 )
 from sluice_operator.api.network import Network
+from sluice_proxy.config import INIT_QUERY_MAX, PinningFilter
 
 NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 NAME_MAX = 50
@@ -111,8 +113,22 @@ class TLS(APIModel):
     )
 
 
+IDLE_ABOVE_ALL = "maxIdleConnectionsPercent must not be above maxConnectionsPercent"
+FILTER_TWICE = "a filter stands twice"
+
+
 class ConnectionPool(APIModel):
     """How many server connections there may be, and how long clients wait for one."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.maxIdleConnectionsPercent) || !has(self.maxConnectionsPercent) || "
+                "self.maxIdleConnectionsPercent <= self.maxConnectionsPercent",
+                IDLE_ABOVE_ALL,
+            )
+        )
+    )
 
     max_connections_percent: int = Field(
         default=100,
@@ -121,12 +137,50 @@ class ConnectionPool(APIModel):
         description="Share of the server's max_connections that all pods of this proxy may "
         "open together, in percent.",
     )
+    max_idle_connections_percent: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="Share of the server's max_connections that all pods of this proxy may "
+        "together keep open without use, in percent. What no client has used for 5 minutes is "
+        "closed above it; 0 closes such connections after 5 seconds. Absent: 50, or "
+        "maxConnectionsPercent where that is less.",
+    )
     connection_borrow_timeout_seconds: int = Field(
         default=120,
         ge=0,
         le=300,
         description="How long a client waits for a server connection, in seconds; 0 fails at once.",
     )
+    init_query: str = Field(
+        default="",
+        max_length=INIT_QUERY_MAX,
+        pattern=r"^[^\x00]*$",
+        description="SQL that is run on each new server connection before its first client, such "
+        "as SET statements: they are where every client begins. It is no place for secrets. When "
+        "it fails, connections fail with the server's error.",
+    )
+    session_pinning_filters: list[PinningFilter] = Field(
+        default_factory=list,
+        max_length=9,
+        description="What need not keep a client on its server connection, because the user "
+        "vouches that its clients do not rely on it, or leave nothing behind.",
+        json_schema_extra=SET,
+    )
+
+    @model_validator(mode="after")
+    def _idle_within_all(self) -> Self:
+        idle = self.max_idle_connections_percent
+        if idle is not None and idle > self.max_connections_percent:
+            raise refuse(IDLE_ABOVE_ALL)
+        return self
+
+    @field_validator("session_pinning_filters")
+    @classmethod
+    def _each_filter_once(cls, filters: list[PinningFilter]) -> list[PinningFilter]:
+        if len(set(filters)) != len(filters):
+            raise refuse(FILTER_TWICE)
+        return filters
 
 
 SECRET_TWICE = "a Secret stands twice in auth"

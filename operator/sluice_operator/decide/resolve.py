@@ -75,7 +75,11 @@ def resolve(
     inputs = Inputs(
         owner=owner,
         spec=proxy.spec,
-        config=replace(config, fleet_size=_fleet_size(proxy, observed)),
+        config=replace(
+            config,
+            fleet_size=_fleet_size(proxy, observed),
+            peers=names.peers_host(owner.name, owner.namespace),
+        ),
         issued=certificates,
         ca=_ca(proxy, observed, certificates),
         egress=egress(proxy.spec, owner.namespace, observed.services),

@@ -29,6 +29,9 @@ from sluice_proxy.config import (
 DRAIN_SECONDS = 30
 """How long clients may finish their transactions after a pod was told to end."""
 
+IDLE_PERCENT = 50
+"""RDS Proxy's default of maxIdleConnectionsPercent."""
+
 
 def proxy_config(
     spec: Spec,
@@ -70,9 +73,16 @@ def proxy_config(
 
 
 def _pool(spec: Spec) -> PoolSettings:
+    pool = spec.connection_pool
+    idle = pool.max_idle_connections_percent
     return PoolSettings(
-        spec.connection_pool.max_connections_percent,
-        spec.connection_pool.connection_borrow_timeout_seconds,
+        max_connections_percent=pool.max_connections_percent,
+        connection_borrow_timeout_seconds=pool.connection_borrow_timeout_seconds,
+        max_idle_connections_percent=min(
+            pool.max_connections_percent, IDLE_PERCENT if idle is None else idle
+        ),
+        init_query=pool.init_query,
+        session_pinning_filters=tuple(pool.session_pinning_filters),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sluice_operator import names
 from sluice_operator.desired.inputs import Inputs
 from sluice_operator.desired.manifest import Manifest, manifest
-from sluice_proxy.config import ADMIN_PORT, CLIENT_PORT, CONFIG_KEY
+from sluice_proxy.config import ADMIN_PORT, CLIENT_PORT, CONFIG_KEY, POD_IP
 
 STOP_MARGIN_SECONDS = 30
 """What the kubelet waits beyond the drain before it kills."""
@@ -69,6 +69,7 @@ def _container(image: str) -> dict[str, Any]:
         "name": names.CONTAINER,
         "image": image,
         "args": ["--config", f"{names.CONFIG_MOUNT}/{CONFIG_KEY}"],
+        "env": [{"name": POD_IP, "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
         "ports": [
             {"name": names.CLIENT_PORT_NAME, "containerPort": CLIENT_PORT, "protocol": "TCP"},
             {"name": names.ADMIN_PORT_NAME, "containerPort": ADMIN_PORT, "protocol": "TCP"},

@@ -19,8 +19,16 @@ def network_policy(inputs: Inputs) -> Manifest:
         "spec": {
             "podSelector": {"matchLabels": names.selector(owner.name)},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [_clients(inputs), _operator(inputs.operator_namespace)],
-            "egress": [*(_egress(egress) for egress in inputs.egress), _dns()],
+            "ingress": [
+                _clients(inputs),
+                {"from": [_peers(owner.name)], "ports": [_tcp(CLIENT_PORT)]},
+                _operator(inputs.operator_namespace),
+            ],
+            "egress": [
+                *(_egress(egress) for egress in inputs.egress),
+                {"to": [_peers(owner.name)], "ports": [_tcp(CLIENT_PORT)]},
+                _dns(),
+            ],
         },
     }
 
@@ -33,6 +41,11 @@ def _clients(inputs: Inputs) -> dict[str, Any]:
 
 def _peer(peer: NetworkPolicyPeer) -> dict[str, Any]:
     return peer.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True)
+
+
+def _peers(proxy: str) -> dict[str, Any]:
+    """The proxy's own pods: a cancel request goes to the one whose client it is for."""
+    return {"podSelector": {"matchLabels": names.selector(proxy)}}
 
 
 def _operator(namespace: str) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
+
+from sluice_proxy.config import PinningFilter
 
 Manifest = dict[str, Any]
 
@@ -61,11 +63,24 @@ GOOD = (
     Case("an address", {"spec.targets": [{"host": "10.1.2.3", "port": 6543}]}),
     Case("an IPv6 address", {"spec.targets": [{"host": "fd00::5"}]}),
     Case("the ends of ranges", {
-        POOL: {"maxConnectionsPercent": 1, "connectionBorrowTimeoutSeconds": 0},
+        POOL: {
+            "maxConnectionsPercent": 1,
+            "maxIdleConnectionsPercent": 0,
+            "connectionBorrowTimeoutSeconds": 0,
+            "initQuery": "x" * 4096,
+        },
         "spec.idleClientTimeoutSeconds": 28800,
         "spec.auth.0.rotationGraceSeconds": 3600,
         "spec.replicas": 100,
     }),
+    Case("all may rest", {
+        POOL: {"maxConnectionsPercent": 45, "maxIdleConnectionsPercent": 45},
+    }),
+    Case("a small share whose idle part is not given", {POOL: {"maxConnectionsPercent": 5}}),
+    Case("several statements on each new connection", {
+        f"{POOL}.initQuery": "SET work_mem = '8MB';\nSET ROLE \"ä\"",
+    }),
+    Case("every filter", {f"{POOL}.sessionPinningFilters": list(get_args(PinningFilter))}),
     Case("TLS with a CA", {
         "spec.targetTLS": {"mode": "VerifyFull", "caSecretRef": {"name": "db-ca"}},
     }),
@@ -111,6 +126,31 @@ BAD = (
     Case("percent 101", {f"{POOL}.maxConnectionsPercent": 101}, f"{POOL}.maxConnectionsPercent"),
     Case(
         "half a percent", {f"{POOL}.maxConnectionsPercent": 0.5}, f"{POOL}.maxConnectionsPercent"
+    ),
+    Case(
+        "idle percent -1", {f"{POOL}.maxIdleConnectionsPercent": -1},
+        f"{POOL}.maxIdleConnectionsPercent",
+    ),
+    Case(
+        "idle percent 101", {f"{POOL}.maxIdleConnectionsPercent": 101},
+        f"{POOL}.maxIdleConnectionsPercent",
+    ),
+    Case(
+        "more idle than there may be",
+        {POOL: {"maxConnectionsPercent": 40, "maxIdleConnectionsPercent": 41}},
+        POOL,
+    ),
+    Case("a long initQuery", {f"{POOL}.initQuery": "x" * 4097}, f"{POOL}.initQuery"),
+    Case("a zero byte in initQuery", {f"{POOL}.initQuery": "SELECT '\0'"}, f"{POOL}.initQuery"),
+    Case(
+        "an unknown filter",
+        {f"{POOL}.sessionPinningFilters": ["EXCLUDE_LISTEN", "EXCLUDE_ALL"]},
+        f"{POOL}.sessionPinningFilters[1]",
+    ),
+    Case(
+        "a filter twice",
+        {f"{POOL}.sessionPinningFilters": ["EXCLUDE_LISTEN", "EXCLUDE_LISTEN"]},
+        f"{POOL}.sessionPinningFilters",
     ),
     Case(
         "a long wait",

@@ -137,7 +137,7 @@ async def test_the_first_look_writes_all_and_the_second_nothing(
     api: Api, reconciler: Reconciler
 ) -> None:
     await reconciler.reconcile(KEY)
-    assert len(api.written) == 9
+    assert len(api.written) == 10
     api.written.clear()
     await reconciler.reconcile(KEY)
     assert api.written == []

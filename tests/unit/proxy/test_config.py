@@ -176,7 +176,7 @@ def test_defaults_may_be_left_out() -> None:
         ),
         (put(("pool", "max_idle_connections_percent"), 101), IDLE_PERCENT, "not between 0 and 100"),
         (put(("pool", "init_query"), "SELECT '\0'"), "pool.init_query", "zero byte"),
-        (put(("pool", "init_query"), "é" * 2049), "pool.init_query", "longer than 4096 bytes"),
+        (put(("pool", "init_query"), "é" * 4097), "pool.init_query", "longer than 4096"),
         (put(("pool", "session_pinning_filters"), ["EXCLUDE_ALL"]), f"{FILTERS}[0]", "not one of"),
         (put(("pool", "session_pinning_filters"), 2 * ["EXCLUDE_LISTEN"]), FILTERS, "twice"),
         (put(("pool", "server_lifetime_seconds"), 0), "pool.server_lifetime_seconds", "between"),

@@ -45,6 +45,16 @@ def test_what_is_there_becomes_inputs() -> None:
     assert inputs.image == "sluice/proxy:1"
 
 
+def test_pods_are_told_the_name_of_their_peers_even_by_an_old_document() -> None:
+    inputs = solved(Observed(APP, {}, {}, ()))
+    assert inputs.config.peers == "orders-peers.shop.svc"
+    old = replace(inputs, config=replace(inputs.config, peers=""))
+    broken = resolve(proxy(), after(old, secrets={}), HERE, NOW)
+    assert broken.missing is not None
+    assert broken.inputs is not None
+    assert broken.inputs.config.peers == "orders-peers.shop.svc"
+
+
 def test_looking_again_changes_nothing() -> None:
     inputs = solved(Observed(APP, {}, {}, ()))
     assert solved(after(inputs), NOW + 60) == inputs

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from sluice_operator.api.manifest import parse
 from sluice_operator.desired.config_secret import proxy_config
 from sluice_proxy.config import Certificate, PoolSettings, ProxyConfig, Target, TargetTLS, User
@@ -29,7 +31,13 @@ def test_every_field_of_the_spec_arrives() -> None:
         requireTLS=False,
         idleClientTimeoutSeconds=61,
         debugLogging=True,
-        connectionPool={"maxConnectionsPercent": 45, "connectionBorrowTimeoutSeconds": 7},
+        connectionPool={
+            "maxConnectionsPercent": 45,
+            "maxIdleConnectionsPercent": 7,
+            "connectionBorrowTimeoutSeconds": 8,
+            "initQuery": "SET work_mem = '8MB'",
+            "sessionPinningFilters": ["EXCLUDE_LISTEN", "EXCLUDE_SEQUENCES"],
+        },
     )
     assert config == ProxyConfig(
         name="shop/orders",
@@ -39,11 +47,27 @@ def test_every_field_of_the_spec_arrives() -> None:
         certificate=CERTIFICATE,
         require_tls=False,
         idle_client_timeout_seconds=61,
-        pool=PoolSettings(45, 7),
+        pool=PoolSettings(
+            45, 8, 7, "SET work_mem = '8MB'", ("EXCLUDE_LISTEN", "EXCLUDE_SEQUENCES")
+        ),
         fleet_size=1,
         drain_seconds=30,
         debug_logging=True,
     )
+
+
+@pytest.mark.parametrize(
+    ("pool", "idle"),
+    [
+        ({}, 50),
+        ({"maxConnectionsPercent": 80}, 50),
+        ({"maxConnectionsPercent": 20}, 20),
+        ({"maxConnectionsPercent": 20, "maxIdleConnectionsPercent": 0}, 0),
+        ({"maxIdleConnectionsPercent": 100}, 100),
+    ],
+)
+def test_how_much_may_rest(pool: dict[str, int], idle: int) -> None:
+    assert made(connectionPool=pool).pool.max_idle_connections_percent == idle
 
 
 def test_a_changed_password_leaves_the_old_one_good_for_the_grace() -> None:

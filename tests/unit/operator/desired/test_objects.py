@@ -51,6 +51,7 @@ def test_all_children_in_the_order_of_their_needs() -> None:
         ("ServiceAccount", "orders-proxy"),
         ("NetworkPolicy", "orders-proxy"),
         ("Service", "orders"),
+        ("Service", "orders-peers"),
         ("Deployment", "orders-proxy"),
     ]
 
@@ -100,12 +101,17 @@ def policy(given: Inputs) -> dict[str, Any]:
     return found
 
 
+PODS = {"app.kubernetes.io/name": "sluice-proxy", "app.kubernetes.io/instance": "orders"}
+TO_PEERS = {
+    "to": [{"podSelector": {"matchLabels": PODS}}],
+    "ports": [{"protocol": "TCP", "port": 5432}],
+}
 DNS = {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
 
 
 def test_by_default_the_namespace_and_the_operator_come_in() -> None:
     assert policy(inputs())["policyTypes"] == ["Ingress", "Egress"]
-    clients, operator = policy(inputs())["ingress"]
+    clients, _, operator = policy(inputs())["ingress"]
     assert clients == {"from": [{"podSelector": {}}], "ports": [{"protocol": "TCP", "port": 5432}]}
     assert operator["ports"] == [{"protocol": "TCP", "port": 9127}]
     assert operator["from"][0]["namespaceSelector"] == {
@@ -150,4 +156,22 @@ def test_allowed_clients_stand_as_the_user_wrote_them() -> None:
     ],
 )
 def test_egress_goes_to_the_target_and_to_dns(egress: Any, rule: dict[str, Any]) -> None:
-    assert policy(replace(inputs(), egress=(egress,)))["egress"] == [rule, DNS]
+    assert policy(replace(inputs(), egress=(egress,)))["egress"] == [rule, TO_PEERS, DNS]
+
+
+def test_the_pods_of_a_proxy_reach_each_other_whatever_clients_are_allowed() -> None:
+    strangers = [{"namespaceSelector": {"matchLabels": {"team": "other"}}}]
+    rules = policy(inputs(network={"allowedClients": strangers}))["ingress"]
+    assert {"from": TO_PEERS["to"], "ports": TO_PEERS["ports"]} in rules
+
+
+def test_the_pods_of_a_proxy_find_each_other_ready_or_not() -> None:
+    """A cancel request may be for a client of a pod that drains."""
+    service = child(inputs(), "Service", "orders-peers")["spec"]
+    pods = child(inputs(), "Deployment")["spec"]["selector"]["matchLabels"]
+    assert (service["clusterIP"], service["publishNotReadyAddresses"]) == ("None", True)
+    assert service["selector"] == pods
+    assert [port["port"] for port in service["ports"]] == [5432]
+    container = child(inputs(), "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    address = {"fieldRef": {"fieldPath": "status.podIP"}}
+    assert container["env"] == [{"name": "SLUICE_POD_IP", "valueFrom": address}]
