@@ -24,6 +24,7 @@ from sluice_proxy.session.hub import Hub
 from sluice_proxy.source import Source
 from sluice_proxy.targets.health import AVAILABLE, TargetHealth
 from sluice_proxy.targets.roles import Memory, Roles
+from sluice_proxy.transport.addresses import LOOK_EVERY, drain_old_addresses
 from sluice_proxy.transport.connector import Connector, Route
 from sluice_proxy.transport.contexts import client_context, server_context
 from sluice_proxy.transport.listener import Listener
@@ -118,7 +119,10 @@ class App:
     def _route(self, settings: ProxyConfig, generation: int) -> Route:
         roles = Roles(settings.users, self._memory)
         context = client_context(settings.target_tls)
-        return Route(settings.targets[0], settings.target_tls.mode, context, roles, generation)
+        return Route(
+            settings.targets[0], settings.target_tls.mode, context, roles, generation,
+            settings.pool.init_query,
+        )  # fmt: skip
 
     def _adopt(self, settings: ProxyConfig, text: str, route: Route) -> None:
         """Puts a configuration to use: nothing in here can fail."""
@@ -173,6 +177,7 @@ class App:
         self._tasks.start("tick", self._tick())
         self._tasks.start("slow tick", self._slow_tick())
         self._tasks.start("check", self._keep_checking())
+        self._tasks.start("addresses", self._keep_looking_up())
         self.ready = True
         await self._stopping.wait()
         await self._drain(listener)
@@ -204,10 +209,20 @@ class App:
         """Logs in once as each role, so that /state can tell; again only while it fails."""
         while True:
             if self.health.state != AVAILABLE:
-                with survived("check"):
-                    for user in self.config.users:
-                        await self._connector.check(user.name, user.database)
+                await self._check()
             await asyncio.sleep(_RECHECK)
+
+    async def _check(self) -> None:
+        with survived("check"):
+            for user in self.config.users:
+                await self._connector.check(user.name, user.database)
+
+    async def _keep_looking_up(self) -> None:
+        """Follows the target's name to where it leads."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            with survived("addresses"):
+                await drain_old_addresses(self._loop, self.config.targets[0], self.hub)
 
     # Configuration
 
@@ -220,33 +235,29 @@ class App:
                 self.config_error = ""
                 return
             certificate = _certificate(settings)
-            moved = _moved(self.config, settings)
-            route = self._route(settings, self.hub.generation + moved)
+            route = self._route(settings, self.hub.generation + _outdates(self.config, settings))
             await self._loop.run_in_executor(None, route.roles.prepare)
         except (ConfigError, OSError) as error:
             self.config_error = str(error)
             self.counters.config_errors += 1
             log.error("configuration refused, the old one stays", extra={"error": str(error)})
             return
-        self._swap(settings, text, route, certificate, moved)
+        self._swap(settings, text, route, certificate)
 
     def _swap(
-        self,
-        settings: ProxyConfig,
-        text: str,
-        route: Route,
-        certificate: ssl.SSLContext | None,
-        moved: bool,
+        self, settings: ProxyConfig, text: str, route: Route, certificate: ssl.SSLContext | None
     ) -> None:
         logs.configure(json=self._json_logs, debug=settings.debug_logging)
         self._certificate = certificate
-        renewed = settings.users != self.config.users
+        old = self.config
         self._adopt(settings, text, route)
-        if moved:
+        if _moved(old, settings):
             self.health.move(settings.targets[0])
-            self.hub.renew()
-        elif renewed:
+        elif settings.users != old.users:
             self.health.forget_roles()
+        if _outdates(old, settings):
+            self.hub.renew()
+            self._tasks.start("check at once", self._check())
         self.counters.config_reloads += 1
         log.info("configuration changed", extra={"hash": self.config_hash})
 
@@ -298,6 +309,11 @@ def _certificate(settings: ProxyConfig) -> ssl.SSLContext | None:
 
 def _moved(old: ProxyConfig, new: ProxyConfig) -> bool:
     return old.targets != new.targets or old.target_tls != new.target_tls
+
+
+def _outdates(old: ProxyConfig, new: ProxyConfig) -> bool:
+    """Whether server connections that are open are not what new ones will be."""
+    return _moved(old, new) or old.pool.init_query != new.pool.init_query
 
 
 async def serve(app: App) -> None:

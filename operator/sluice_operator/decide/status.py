@@ -14,6 +14,12 @@ from sluice_operator.desired.inputs import Inputs
 
 Status = dict[str, Any]
 
+# Where a target is well and the trouble is of the user's making: the field to look at.
+_BLAMED = {
+    "AuthFailure": "spec.auth",
+    "InitQueryFailed": "spec.connectionPool.initQuery",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -144,7 +150,7 @@ def _available(seen: Seen) -> Verdict:
     bad = next((target for target in targets if target.health == "Unavailable"), None)
     if bad is None:
         return Verdict("Unknown", "Registering", "the server is being asked")
-    path = "spec.auth" if bad.reason == "AuthFailure" else "spec.targets[0]"
+    path = _BLAMED.get(bad.reason, "spec.targets[0]")
     message = f"{path}: {bad.host}:{bad.port}: {bad.message or bad.reason}"
     return Verdict("False", bad.reason or "Unavailable", message)
 

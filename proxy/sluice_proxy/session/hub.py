@@ -108,9 +108,9 @@ class Hub:
             self._apply_budget()
 
     def renew(self) -> None:
-        """The target changed: no present server connection serves another transaction."""
+        """What new connections are is changed: no present one serves another transaction."""
         self.generation += 1
-        self.pools.close_idle("the target changed")
+        self.pools.close_idle("it is from before a change")
 
     def retire(self, reason: str, which: Callable[[ServerConnection], bool]) -> None:
         """These server connections end: at once if they are idle, else with their client."""
@@ -245,7 +245,7 @@ class Hub:
     def unused(self, server: ServerConnection) -> None:
         """Nothing of any client is in `server`: it goes to the next, if it is still good."""
         if server.login.generation != self.generation:
-            self.pools.discard(server.key, server, "the target changed")
+            self.pools.discard(server.key, server, "it is from before a change")
         elif server.suspect:
             self.pools.discard(server.key, server, "a cancel request may still come to it")
         else:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from sluice_proxy.config import Target
 from sluice_proxy.errors import ProxyError
 from sluice_proxy.targets.capacity import Capacity
+from sluice_proxy.targets.init_query import InitQueryFailed
 
 REGISTERING: Final = "Registering"
 AVAILABLE: Final = "Available"
@@ -40,6 +41,9 @@ class TargetHealth:
 
     def failed(self, user: str, error: ProxyError) -> None:
         """A login failed; one that only a working server could refuse proves its health."""
+        if isinstance(error, InitQueryFailed):
+            self.state, self.reason, self.message = UNAVAILABLE, "InitQueryFailed", error.message
+            return
         if error.sqlstate in _AFTER_PASSWORD and self.capacity is not None:
             self.succeeded(user, self.capacity)
             return

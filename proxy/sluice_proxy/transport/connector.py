@@ -5,32 +5,38 @@ import logging
 import secrets
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sluice_proxy.config import Target, TLSMode
-from sluice_proxy.errors import ProxyError, ServerProtocolError, ServerRejected, ServerUnavailable
+from sluice_proxy.errors import ProxyError, ServerRejected, ServerUnavailable
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.session.hub import Hub
 from sluice_proxy.session.server import LoggedIn, ServerConnection
 from sluice_proxy.targets.health import TargetHealth
+from sluice_proxy.targets.init_query import with_init_query
 from sluice_proxy.targets.roles import Roles
 from sluice_proxy.targets.server_login import (
+    Channel,
+    Command,
     Credentials,
     DeriveKeys,
     Greeting,
     Read,
+    VersionRefused,
     Write,
     WrongPassword,
     log_in,
 )
 from sluice_proxy.transport.conversation import Conversation
-from sluice_proxy.transport.listener import tune
+from sluice_proxy.transport.dial import ask_for_tls, connect
 from sluice_proxy.transport.reactor import Reactor
 from sluice_proxy.transport.stream import Stream
 from sluice_proxy.transport.tasks import Tasks
+from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages
+from sluice_proxy.wire.channel_binding import server_end_point
 
 log = logging.getLogger(__name__)
 
@@ -41,15 +47,24 @@ CANCEL_TIMEOUT: Final = 5.0
 SERVER_LINGER: Final = 60.0
 
 
+_HINT_TLS: Final = "Check targetTLS.mode, targetTLS.caSecretRef and the server's certificate."
+_HINT_DIRECT: Final = "targetTLS.negotiation Direct needs PostgreSQL 17 or later."
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where the server is and how it is spoken to; `generation` counts its changes."""
+    """Where the server is and how it is spoken to; `generation` counts its changes.
+
+    `direct`: TLS begins without an SSLRequest.
+    """
 
     target: Target
     mode: TLSMode
     context: ssl.SSLContext | None
     roles: Roles
     generation: int = 0
+    init_query: str = ""
+    direct: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +87,21 @@ class Connector:
         self.route = route
         self.health = health
         self.hub: Hub
+        # Servers that refuse any version but 3.0 outright.
+        self._oldest: set[Target] = set()
+        # Who waits for the next CancelRequest to a server while one is on its way.
+        self._cancels: dict[ServerConnection, list[Callable[[bool], None]]] = {}
 
     def connect(self, key: PoolKey, delay: float) -> None:
         self._tasks.start(f"connect {key.user}@{key.database}", self._connect(key, delay))
 
     def cancel(self, server: ServerConnection, done: Callable[[bool], None]) -> None:
-        self._tasks.start("cancel", self._cancel(server.login, done))
+        """One request at a time for each server connection: each costs the server a process."""
+        if server in self._cancels:
+            self._cancels[server].append(done)
+        else:
+            self._cancels[server] = [done]
+            self._tasks.start("cancel", self._cancel(server))
 
     async def check(self, user: str, database: str) -> None:
         """Whether this role gets in; the connection is one of the pool's, as any other."""
@@ -124,10 +148,31 @@ class Connector:
         raise ServerUnavailable(refused.message, sqlstate=refused.sqlstate)
 
     async def _log_in(self, key: PoolKey, route: Route, password: str) -> ServerConnection:
+        """Asks for the newest protocol version; for 3.0 where that is refused outright."""
+        if route.target in self._oldest:
+            return await self._log_in_with(key, route, password, 0)
+        try:
+            return await self._log_in_with(key, route, password, c.NEWEST_MINOR)
+        except VersionRefused:
+            server = await self._log_in_with(key, route, password, 0)
+        self._oldest.add(route.target)
+        return server
+
+    async def _log_in_with(
+        self, key: PoolKey, route: Route, password: str, minor: int
+    ) -> ServerConnection:
         conversation = Conversation(self._loop)
         stream, origin = await self._dial(route, conversation)
+        channel = Channel(
+            origin.encrypted,
+            server_end_point(stream.peer_certificate),
+            cleartext=origin.encrypted or route.mode == "Disable",
+            minor=minor,
+        )
         try:
-            greeting = await self._converse(key, route, password, stream, conversation)
+            login = log_in(_credentials(key, password), channel)
+            steps = with_init_query(login, route.init_query)
+            greeting = await self._converse(steps, route, password, stream, conversation)
             if conversation.rest():
                 raise ServerUnavailable("the server sent something that nobody asked for")
             if stream.closed:
@@ -153,17 +198,13 @@ class Connector:
 
     async def _converse(
         self,
-        key: PoolKey,
+        steps: Generator[Command, Any, Greeting],
         route: Route,
         password: str,
         stream: Stream,
         conversation: Conversation,
     ) -> Greeting:
         """Drives the login: performs each command, gives back what came of it."""
-        credentials = Credentials(
-            key.user, password, key.database, key.parameters, secrets.token_urlsafe(18)
-        )
-        steps = log_in(credentials)
         answer: Any = None
         while True:
             try:
@@ -200,75 +241,81 @@ class Connector:
         last: OSError = OSError("no address")
         for family, _, _, _, address in found:
             try:
-                return family, address, await self._connect_one(family, address)
+                return family, address, await connect(self._loop, family, address)
             except OSError as error:
                 last = error
         raise _unreachable(target, last)
 
-    async def _connect_one(self, family: int, address: Any) -> socket.socket:
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            tune(sock)
-            await self._loop.sock_connect(sock, address)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-
     async def _secure(self, route: Route, stream: Stream, conversation: Conversation) -> bool:
         if route.context is None:
             return False
-        stream.write(messages.SSL_REQUEST)
-        answer = await conversation.read(1)
-        if answer == b"N" and route.mode == "Prefer":
-            return False
-        if answer != b"S":
-            raise ServerRejected(
-                "the server does not support TLS, which targetTLS.mode requires",
-                hint="Turn ssl on at the server, or set targetTLS.mode to Disable or Prefer.",
-                sqlstate="08001",
-            )
-        if conversation.rest():
-            # CVE-2021-23222: what came in clear must not be taken for secured.
-            raise ServerProtocolError("received unencrypted data after SSL response")
+        if not route.direct:
+            answer = await ask_for_tls(stream, conversation)
+            if answer == b"N" and route.mode == "Prefer":
+                return False
+            if answer != b"S":
+                raise ServerRejected(
+                    "the server does not support TLS, which targetTLS.mode requires",
+                    hint="Turn ssl on at the server, or set targetTLS.mode to Disable or Prefer.",
+                    sqlstate="08001",
+                )
         stream.start_tls(route.context, conversation, route.target.host)
         error = await conversation.secured()
         if error:
             raise ServerRejected(
                 f"TLS with the server failed: {error}",
-                hint="Check targetTLS.mode, targetTLS.caSecretRef and the server's certificate.",
+                hint=_HINT_DIRECT if route.direct else _HINT_TLS,
+                sqlstate="08001",
+            )
+        if route.direct and stream.alpn != c.ALPN:
+            raise ServerRejected(
+                "the server does not speak the PostgreSQL protocol by direct TLS",
+                hint=_HINT_DIRECT,
                 sqlstate="08001",
             )
         return True
 
-    async def _cancel(self, login: LoggedIn, done: Callable[[bool], None]) -> None:
-        """Sends a CancelRequest and waits until the server has taken it."""
-        sure = False
-        try:
-            async with asyncio.timeout(CANCEL_TIMEOUT):
-                await self._send_cancel(login)
-            sure = True
-        except (OSError, ProxyError, TimeoutError) as error:
-            log.warning("cannot send a cancel request", extra={"error": str(error)})
-        finally:
-            done(sure)
+    async def _cancel(self, server: ServerConnection) -> None:
+        """Sends CancelRequests and waits until the server has taken each.
+
+        Those that come while one is on its way are answered for by the next.
+        """
+        while waiting := self._cancels[server]:
+            self._cancels[server] = []
+            sure = False
+            try:
+                async with asyncio.timeout(CANCEL_TIMEOUT):
+                    await self._send_cancel(server.login)
+                sure = True
+            except (OSError, ProxyError, TimeoutError) as error:
+                log.warning("cannot send a cancel request", extra={"error": str(error)})
+            finally:
+                for done in waiting:
+                    done(sure)
+        del self._cancels[server]
 
     async def _send_cancel(self, login: LoggedIn) -> None:
         origin = login.origin
         if not isinstance(origin, Origin) or login.secret is None:
             return
-        sock = await self._connect_one(origin.family, origin.address)
+        sock = await connect(self._loop, origin.family, origin.address)
         conversation = Conversation(self._loop)
         stream = Stream(self._reactor, sock, str(origin.address[0]), conversation)
         stream.start()
         try:
-            if origin.encrypted:
-                await self._secure(origin.route, stream, conversation)
+            # The key lets whoever sees it cancel: it goes no other way than the login did.
+            if origin.encrypted and not await self._secure(origin.route, stream, conversation):
+                raise ServerUnavailable("the server does not support TLS any more")
             stream.write(messages.cancel_request(login.pid, login.secret))
             # "the server closes the connection once it has processed the request"
             await conversation.ended()
         finally:
             stream.abort()
+
+
+def _credentials(key: PoolKey, password: str) -> Credentials:
+    nonce = secrets.token_urlsafe(18)
+    return Credentials(key.user, password, key.database, key.parameters, nonce)
 
 
 def _unreachable(target: Target, error: OSError) -> ServerUnavailable:

@@ -160,6 +160,11 @@ def test_notes_stand_with_the_acceptance() -> None:
             "spec.targets[0]: db:5432: timed out",
         ),
         (
+            TargetState("db", 5432, "Unavailable", "InitQueryFailed", "it failed"),
+            ("False", "InitQueryFailed"),
+            "spec.connectionPool.initQuery: db:5432: it failed",
+        ),
+        (
             TargetState("db", 5432, "Registering"),
             ("Unknown", "Registering"),
             "the server is being asked",

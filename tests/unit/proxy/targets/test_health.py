@@ -6,6 +6,7 @@ from sluice_proxy.config import Target
 from sluice_proxy.errors import ProxyError
 from sluice_proxy.targets.capacity import Capacity
 from sluice_proxy.targets.health import AVAILABLE, REGISTERING, UNAVAILABLE, TargetHealth
+from sluice_proxy.targets.init_query import InitQueryFailed
 
 CAPACITY = Capacity(100, 3)
 
@@ -46,6 +47,21 @@ def test_a_failure_makes_it_unavailable_until_a_login(sqlstate: str, reason: str
     assert (health.state, health.reason, health.message) == (UNAVAILABLE, reason, "words")
     health.succeeded("app", CAPACITY)
     assert (health.state, health.reason, health.message) == (AVAILABLE, "", "")
+
+
+@pytest.mark.parametrize("sqlstate", ["42601", "42501", "28000"])
+def test_an_init_query_that_fails_is_named_whatever_the_server_says(sqlstate: str) -> None:
+    """Even where the same refusal of a login would prove the server's health."""
+    health = fresh()
+    health.succeeded("app", CAPACITY)
+    health.failed("app", InitQueryFailed("words", sqlstate=sqlstate))
+    assert (health.state, health.reason, health.message) == (
+        UNAVAILABLE,
+        "InitQueryFailed",
+        "words",
+    )
+    health.succeeded("app", CAPACITY)
+    assert health.state == AVAILABLE
 
 
 @pytest.mark.parametrize("sqlstate", ["28P01", "28000"])

@@ -1,0 +1,55 @@
+"""`initQuery` on a new server connection: run once, after the login and before any client."""
+
+from collections.abc import Generator
+from typing import Any, Final
+
+from sluice_proxy.errors import ErrorFields, ProxyError, ServerRejected, ServerUnavailable
+from sluice_proxy.targets.server_login import Command, Greeting, Read, Write, refusal
+from sluice_proxy.wire import constants as c
+from sluice_proxy.wire import messages
+
+FIELD: Final = "spec.connectionPool.initQuery"
+_HINT: Final = f"Correct {FIELD}; it is run on each new server connection."
+
+
+class InitQueryFailed(ServerRejected):
+    """The user's own SQL did not work: nobody can be served until it is corrected."""
+
+
+def with_init_query(
+    login: Generator[Command, Any, Greeting], query: str
+) -> Generator[Command, Any, Greeting]:
+    """`login`, and `query` behind it; what that sets and the server reports is in the greeting."""
+    greeting = yield from login
+    if query:
+        yield from _run(query, greeting)
+    return greeting
+
+
+def _run(query: str, greeting: Greeting) -> Generator[Command, Any, None]:
+    yield Write(messages.query(query.encode("utf-8", "surrogateescape")))
+    while True:
+        kind, body = yield Read()
+        if kind == c.ERROR_RESPONSE:
+            raise _failure(messages.parse_error(body))
+        if kind == c.PARAMETER_STATUS:
+            name, value = messages.parse_parameter_status(body)
+            greeting.parameters[name] = value
+        elif kind in (c.COPY_IN_RESPONSE, c.COPY_BOTH_RESPONSE):
+            raise InitQueryFailed(f"{FIELD} asks for data", hint=_HINT, sqlstate="0A000")
+        elif kind == c.READY_FOR_QUERY:
+            if body[0] != c.IDLE:
+                raise InitQueryFailed(
+                    f"{FIELD} leaves a transaction open", hint=_HINT, sqlstate="25001"
+                )
+            return
+
+
+def _failure(error: ErrorFields) -> ProxyError:
+    """What the server said; a server that stops meanwhile is no fault of the query."""
+    told = refusal(error)
+    if isinstance(told, ServerUnavailable):
+        return told
+    return InitQueryFailed(
+        f"{FIELD} failed: {error.message}", hint=error.hint or _HINT, sqlstate=error.sqlstate
+    )
