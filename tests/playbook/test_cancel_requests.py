@@ -113,7 +113,7 @@ def test_a_cancel_of_a_client_that_waits(request_: bytes) -> None:
 
 @pytest.mark.parametrize(
     "request_",
-    [query(b"SELECT 1") * 2, parse(b"x"), query(b"x" * 90000)[:80000]],
+    [query(b"SELECT 1") * 2, parse(b"x"), query(b"x" * 1_200_000)[:1_100_000]],
 )
 def test_a_cancel_that_cannot_be_answered_for_is_nothing(request_: bytes) -> None:
     stage = Stage()

@@ -1,5 +1,6 @@
 """One client that is logged in: idle, waiting for a server connection, or holding one."""
 
+from itertools import count
 from typing import Final, Protocol
 
 from sluice_proxy.errors import (
@@ -12,14 +13,17 @@ from sluice_proxy.errors import (
 from sluice_proxy.pool import pool
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.session.client_login import Login
+from sluice_proxy.session.inspection import Findings
 from sluice_proxy.session.peer import Peer
 from sluice_proxy.session.pinning import lexable
+from sluice_proxy.session.profile import Profile, Start
 from sluice_proxy.session.requests import Requests
 from sluice_proxy.session.server import ServerConnection
+from sluice_proxy.session.settings import Settings
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages
-from sluice_proxy.wire.expected import QUERY, SKIP
 from sluice_proxy.wire.framing import FROM_CLIENT, Frame, Framer
+from sluice_proxy.wire.sql import dotted_names
 
 GREETING: Final = 0  # logged in, but no server has told its parameters yet
 IDLE: Final = 1
@@ -34,6 +38,18 @@ _ENDED_BY_READY = frozenset((c.QUERY, c.SYNC, c.FUNCTION_CALL))
 _CANCELED = ErrorFields("ERROR", "57014", "canceling statement due to user request")
 
 
+_NOTHING: tuple[bytes, list[Frame]] = (b"", [])
+_numbers = count(1)
+
+
+def _rebased(data: bytes, frames: list[Frame]) -> tuple[bytes, list[Frame]]:
+    """What begins with the first of `frames`."""
+    start = frames[0][1]
+    if not start:
+        return data, frames
+    return data[start:], [(kind, first - start, end - start) for kind, first, end in frames]
+
+
 class Lobby(Protocol):
     """What a client asks of the proxy as a whole."""
 
@@ -45,7 +61,12 @@ class Lobby(Protocol):
 
     def orphan(self, server: ServerConnection, cut: bool) -> None: ...
 
-    def welcome(self, key: PoolKey) -> dict[bytes, bytes] | None: ...
+    def profile(self, key: PoolKey) -> Profile | None:
+        """How sessions with these startup parameters begin, if that is known."""
+
+    def start(self, profile: Profile, login: Login) -> Start: ...
+
+    def learn_profile(self, key: PoolKey, profile: Profile) -> None: ...
 
     def borrowed(self, waited: float) -> None: ...
 
@@ -61,30 +82,34 @@ class ClientSession:
     """
 
     __slots__ = (
-        "_backlog", "_blocked", "_framer", "_lobby", "_requests", "_since", "application_name",
-        "encrypted", "final", "key", "last_active", "peer", "pid", "secret", "server", "state",
-        "told", "unnamed",
+        "_backlog", "_blocked", "_framer", "_lobby", "_login", "_requests", "_since", "_start",
+        "encrypted", "final", "key", "last_active", "number", "peer", "pid", "secret", "server",
+        "settings", "stalled", "state", "told", "unnamed",
     )  # fmt: skip
 
     def __init__(self, peer: Peer, login: Login, pid: int, secret: bytes, lobby: Lobby):
         self.peer = peer
         self.key = login.key
-        self.application_name = login.application_name
         self.encrypted = login.encrypted
         self.final = login.final
         self.pid = pid
         self.secret = secret
+        self.number = next(_numbers)
+        self._login = login
         self._lobby = lobby
         self._framer = Framer(FROM_CLIENT, ClientProtocolError)
         self._requests = Requests()
-        self._backlog: tuple[bytes, list[Frame]] = (b"", [])
+        self._backlog = _NOTHING
         self._since = 0.0
         self._blocked = False
         self.state = GREETING
+        self.stalled = False
         self.server: ServerConnection | None = None
         self.unnamed: bytes | None = None
-        # The parameters as this client was last told of them.
+        # The parameters as this client was last told of them; and those that it has set.
         self.told: dict[bytes, bytes] = {}
+        self._start: Start
+        self.settings: Settings
         self.last_active = lobby.now()
 
     @property
@@ -93,13 +118,19 @@ class ClientSession:
 
     @property
     def mid_message(self) -> bool:
-        return self._framer.remain > 0
+        return self._framer.remain > 0 and not self.stalled
+
+    @property
+    def holds_long(self) -> bool:
+        return self._requests.prepared.statements.holds_long
+
+    # Coming in
 
     def begin(self) -> None:
-        """Greets the client, at once if any server connection of its pool ever told how."""
-        known = self._lobby.welcome(self.key)
-        if known is not None:
-            self._greet(known)
+        """Greets the client, at once if it is known how a session like this begins."""
+        profile = self._lobby.profile(self.key)
+        if profile is not None:
+            self._greet(profile)
             return
         self._since = self._lobby.now()
         self.peer.pause()
@@ -107,26 +138,67 @@ class ClientSession:
         if server is not None:
             self.grant(server)
 
-    def _greet(self, parameters: dict[bytes, bytes]) -> None:
-        self._learn(parameters)
+    def _meet(self, server: ServerConnection) -> None:
+        """The first connection with these startup parameters tells how sessions begin."""
+        if not self.key.parameters:
+            self._lobby.unused(server)
+            self._greet(Profile(server.parameters))
+            return
+        self.server = server
+        names = b" ".join(value for pair in self.key.parameters for value in pair)
+        server.inspect_start(self, dotted_names(names))
+
+    def on_started(self, found: Findings | None) -> None:
+        server, self.server = self.server, None
+        assert server is not None
+        self._lobby.unused(server)
+        if found is None:
+            self._reject(ServerLost("the server does not tell the session's parameters"))
+            return
+        profile = Profile(server.parameters, found.settings, found.startup_only)
+        self._lobby.learn_profile(self.key, profile)
+        self._greet(profile)
+
+    def _greet(self, profile: Profile) -> None:
+        self._start = self._lobby.start(profile, self._login)
+        self.key = self._start.key
+        self.settings = self._start.settings
+        self.learn(self._start.parameters)
         self.state = IDLE
         self.peer.write(
             self.final
             + messages.authentication(c.AUTH_OK)
-            + messages.parameter_statuses(parameters)
-            + messages.parameter_status(b"application_name", self.application_name or b"")
+            + messages.parameter_statuses(self.told)
             + messages.backend_key_data(self.pid, self.secret)
             + messages.ready_for_query()
         )
         self.final = b""
+        ahead, self._backlog = self._backlog, _NOTHING
         self.peer.resume()
+        if ahead[1]:
+            self._wake(*ahead)
 
-    def _learn(self, parameters: dict[bytes, bytes]) -> None:
+    # The session
+
+    def learn(self, parameters: dict[bytes, bytes]) -> None:
+        """These are the parameters that the client knows of now."""
         self.told = parameters
         self._requests.lexable = lexable(
             parameters.get(b"client_encoding", b""),
             parameters.get(b"standard_conforming_strings", b""),
         )
+
+    def keep(self, settings: Settings) -> None:
+        """This is what the session has set, now that its transaction is over."""
+        self.settings = self._start.kept(settings)
+
+    def clients_word(self, text: bytes) -> bytes:
+        return self._requests.prepared.statements.clients_word(text)
+
+    def on_wiped(self, tag: bytes) -> None:
+        """The server dropped every prepared statement of the session's."""
+        if tag != b"DISCARD SEQUENCES":
+            self._requests.prepared.statements.clear()
 
     def on_bytes(self, data: bytes) -> None:
         """A read from the client: at most one write to the server comes of it."""
@@ -156,16 +228,38 @@ class ClientSession:
         server = self.server
         assert server is not None
         leaves = bool(frames) and frames[-1][0] == c.TERMINATE
-        if leaves:
-            data = data[: frames.pop()[1]]
-        out = prefix + self._requests.enter(server, data, frames, rest)
-        if out:
-            server.peer.write(out)
-        if leaves:
+        last = frames.pop() if leaves else None
+        whole = data if last is None else data[: last[1]]
+        out, entered = self._requests.enter(server, whole, frames, rest)
+        if prefix or out:
+            server.peer.write(prefix + out)
+        if entered < len(frames):
+            self._stall(data, frames[entered:] if last is None else [*frames[entered:], last])
+        elif leaves:
             self.leave()
         elif rest and not self._framer.remain:
             # The rest of a message that the server had already answered, as in a failed COPY.
             server.reconsider()
+
+    def _stall(self, data: bytes, frames: list[Frame]) -> None:
+        """What the next message means depends on an answer: it waits, and nothing is read."""
+        self.stalled = True
+        self._backlog = _rebased(data, frames)
+        self.peer.pause()
+
+    def go_on(self) -> None:
+        """Something was answered."""
+        server = self.server
+        if server is None:
+            return
+        (data, frames), self._backlog = self._backlog, _NOTHING
+        self.stalled = False
+        try:
+            self._forward(data, frames, 0)
+        except ClientProtocolError as error:
+            self._reject(error)
+        if not (self.stalled or server.blocked):
+            self.peer.resume()
 
     def _wake(self, data: bytes, frames: list[Frame]) -> None:
         """The first bytes of a new transaction, unless they ask nothing of a server."""
@@ -186,16 +280,14 @@ class ClientSession:
             at += 1
         else:
             return
-        start = frames[at][1]
-        if start:
-            data = data[start:]
-            frames = [(kind, first - start, end - start) for kind, first, end in frames[at:]]
-        self._borrow(data, frames)
+        self._borrow(*_rebased(data, frames[at:]))
 
     def _borrow(self, data: bytes, frames: list[Frame]) -> None:
         self._backlog = (data, frames)
         self._since = self.last_active
         self.state = WAITING
+        if self._start.may_part and self._requests.resets(data, frames):
+            self.key, self.settings = self._start.part(self.settings)
         server = self._lobby.acquire(self)
         if server is not None:
             self.grant(server)
@@ -217,50 +309,27 @@ class ClientSession:
 
     def _decline(self, server: ServerConnection) -> None:
         """All that was wanted is a greeting, or the client is gone in the meantime."""
-        ahead, self._backlog = self._backlog, (b"", [])
         if self.state == GREETING:
-            self._greet(server.parameters)
-        self._lobby.unused(server)
-        if ahead[1]:
-            self._wake(*ahead)
+            self._meet(server)
+        else:
+            self._lobby.unused(server)
 
     def _link(self, server: ServerConnection) -> None:
         self.server = server
         self.state = LINKED
         self.peer.resume()
-        server.link(self)
+        prefix = server.link(self, self.number, self.settings)
         if self._blocked:
             server.peer.pause()
-        if server.parameters is not self.told:
-            self._tell_changes(server.parameters)
-        prefix = self._follow(server)
-        data, frames = self._backlog
-        self._backlog = (b"", [])
+        (data, frames), self._backlog = self._backlog, _NOTHING
         self._forward(data, frames, 0, prefix)
-
-    def _tell_changes(self, now: dict[bytes, bytes]) -> None:
-        """The server's parameters changed while this client held no connection."""
-        changed = {name: value for name, value in now.items() if self.told.get(name) != value}
-        self._learn(now)
-        if changed:
-            self.peer.write(messages.parameter_statuses(changed))
-
-    def _follow(self, server: ServerConnection) -> bytes:
-        """Sets application_name to this client's; sent together with its first message."""
-        wanted = self.application_name
-        if wanted is None:
-            wanted = server.default_application_name
-        if wanted == server.application_name:
-            return b""
-        server.application_name = wanted
-        server.expected.push(QUERY | SKIP)
-        return messages.set_application_name(wanted)
 
     def refuse(self, error: ProxyError) -> None:
         """No server connection will come."""
         self._reject(error)
 
     def on_released(self) -> None:
+        self._requests.prepared.rest()
         self.server = None
         self.state = IDLE
         self.last_active = self._lobby.now()
@@ -269,10 +338,18 @@ class ClientSession:
     def on_server_lost(self, told: bool) -> None:
         """The server connection died under this client; `told`: the server said so itself."""
         self.server = None
-        if told:
+        if self.state == GREETING:
+            # Nothing was asked yet but how a session begins.
+            self.begin()
+        elif told:
             self.end(None)
         else:
             self.end(ServerLost("the server closed the connection unexpectedly").fields())
+
+    def on_refused(self, error: ErrorFields) -> None:
+        """The session cannot go on with its connection, which is no longer its own."""
+        self.server = None
+        self.end(error)
 
     def cancel_wait(self) -> bool:
         """Cancels a request that still waits for a server connection; False if that cannot be.
@@ -286,7 +363,7 @@ class ClientSession:
         if frames[-1][2] > len(data):
             return False
         self._lobby.give_up(self)
-        self._backlog = (b"", [])
+        self._backlog = _NOTHING
         self.state = IDLE
         self.peer.write(messages.error_response(_CANCELED) + messages.ready_for_query())
         self.peer.resume()

@@ -14,12 +14,13 @@ from sluice_proxy.session.client_login import (
     ReadStartup,
     Send,
     StartTLS,
+    Unwelcome,
     log_in,
 )
 from sluice_proxy.session.peer import Peer
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages, startup
-from sluice_proxy.wire.startup import CancelRequest
+from sluice_proxy.wire.startup import CancelRequest, DirectTLS
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,10 @@ class LoginPeer(Peer, Protocol):
     """A peer that can go over to TLS, and that can be handed to another owner."""
 
     owner: Any
+
+    @property
+    def alpn(self) -> str | None:
+        """The protocol that the TLS handshake agreed on."""
 
     def start_tls(self, context: Any, handshaker: Any) -> None: ...
 
@@ -74,14 +79,22 @@ class Doorway:
         except ProxyError as error:
             self._refuse(error)
 
+    def on_direct_tls(self) -> None:
+        """The client begins with a TLS handshake; none of its bytes was taken yet."""
+        try:
+            self._step(DirectTLS())
+        except ProxyError as error:
+            self._refuse(error)
+
     def on_secured(self, error: str) -> None:
         """The TLS handshake ended; the login goes on, or the peer is gone already."""
         if error:
             log.info("TLS handshake failed", extra={"peer": self.peer.address, "error": error})
             return
         try:
-            self._step(None)
-            self._advance()
+            if not self.done:
+                self._step(self.peer.alpn)
+                self._advance()
         except ProxyError as refusal:
             self._refuse(refusal)
 
@@ -107,8 +120,10 @@ class Doorway:
         if len(buffer) < 5:
             return None
         length = int.from_bytes(buffer[1:5], "big")
-        if buffer[0] != c.PASSWORD or not 4 <= length <= _MAX_PASSWORD_MESSAGE:
-            raise ClientProtocolError("expected SASL response")
+        if buffer[0] != c.PASSWORD:
+            raise ClientProtocolError(f"expected SASL response, got message type {buffer[0]}")
+        if not 4 <= length <= _MAX_PASSWORD_MESSAGE:
+            raise ClientProtocolError("invalid message length")
         if len(buffer) < length + 1:
             return None
         self._buffer = buffer[length + 1 :]
@@ -133,8 +148,13 @@ class Doorway:
     def _start_tls(self, wanted: StartTLS) -> None:
         if self._buffer:
             # CVE-2021-23214: bytes sent before the handshake could be taken for secured ones.
-            raise ClientProtocolError("received unencrypted data after SSL request")
-        self.peer.write(wanted.data)
+            raise ClientProtocolError(
+                "received unencrypted data after SSL request",
+                detail="This could be either a client-software bug or evidence of an attempted "
+                "man-in-the-middle attack.",
+            )
+        if wanted.data:
+            self.peer.write(wanted.data)
         self._counters.client_tls_connections += 1
         self.peer.start_tls(self._context, self)
 
@@ -157,7 +177,8 @@ class Doorway:
         if not self.done:
             self._count_failure(error)
             self.done = True
-            self.peer.write(messages.error_response(error.fields()))
+            if not isinstance(error, Unwelcome):
+                self.peer.write(messages.error_response(error.fields()))
             self.peer.close()
 
     def _count_failure(self, error: ProxyError | None) -> None:

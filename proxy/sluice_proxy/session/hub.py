@@ -3,7 +3,6 @@
 import hmac
 import logging
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
@@ -14,16 +13,16 @@ from sluice_proxy.pool.pool import Connector, Pools
 from sluice_proxy.session import pids
 from sluice_proxy.session.client import IDLE, LINKED, ClientSession
 from sluice_proxy.session.client_login import Login
+from sluice_proxy.session.neighbours import LoggedIn
 from sluice_proxy.session.peer import Peer
-from sluice_proxy.session.pinning import PinReason
-from sluice_proxy.session.server import LoggedIn, ServerConnection
+from sluice_proxy.session.pinning import PinReason, excused
+from sluice_proxy.session.profile import Profile, Profiles, Start
+from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.targets.capacity import Capacity, idle_share, pod_share
 from sluice_proxy.wire.startup import CancelRequest
 
 log = logging.getLogger(__name__)
 
-# Clients may choose their startup parameters, so that what is remembered of each is bounded.
-_KNOWN_LIMIT = 1000
 # Seconds that a request of a client that left may run on before it is cancelled.
 ORPHAN_PATIENCE = 3.0
 # Seconds without any client after which no server connection is kept.
@@ -76,7 +75,7 @@ class Hub:
         self.tag = pids.random_tag()
         self.generation = 0
         self.idle_client_timeout = 1800.0
-        self._known: OrderedDict[PoolKey, dict[bytes, bytes]] = OrderedDict()
+        self.profiles = Profiles()
         self._clientless_since = clock()
 
     # What the application asks
@@ -110,6 +109,7 @@ class Hub:
     def renew(self) -> None:
         """What new connections are is changed: no present one serves another transaction."""
         self.generation += 1
+        self.profiles.forget()
         self.pools.close_idle("it is from before a change")
 
     def retire(self, reason: str, which: Callable[[ServerConnection], bool]) -> None:
@@ -135,8 +135,10 @@ class Hub:
             return
         self.counters.cancels += 1
         server = client.server
-        if server is not None and not server.settled:
-            self._cancel(server, done)
+        if server is not None and server.expected.owes_client:
+            server.delayed.append(done)
+            if not server.expected.own_turn:
+                self.cancel_now(server)
             return
         if server is None:
             client.cancel_wait()
@@ -161,13 +163,9 @@ class Hub:
     def connected(self, key: PoolKey, peer: Peer, login: LoggedIn) -> ServerConnection:
         """A new server connection; `ready` puts it to use."""
         server = ServerConnection(key, peer, login, self)
-        known = self._known.get(key)
-        if known is not None:
-            server.share_parameters(known)
-        self._known[key] = server.parameters
-        self._known.move_to_end(key)
-        if len(self._known) > _KNOWN_LIMIT:
-            self._known.popitem(last=False)
+        server.parameters = self.profiles.share(server.parameters)
+        if not key.parameters:
+            self.profiles.put(key, Profile(server.parameters))
         if login.parameters.get(STANDBY) == b"off":
             self.retire("the writer is elsewhere", _is_on_a_standby)
         self.servers.add(server)
@@ -231,8 +229,14 @@ class Hub:
     def orphan(self, server: ServerConnection, cut: bool) -> None:
         server.orphan(self._clock(), cut)
 
-    def welcome(self, key: PoolKey) -> dict[bytes, bytes] | None:
-        return self._known.get(key)
+    def profile(self, key: PoolKey) -> Profile | None:
+        return self.profiles.get(key)
+
+    def start(self, profile: Profile, login: Login) -> Start:
+        return Start(profile, login, self.profiles)
+
+    def learn_profile(self, key: PoolKey, profile: Profile) -> None:
+        self.profiles.put(key, profile)
 
     def borrowed(self, waited: float) -> None:
         self.counters.borrow_wait.observe(waited)
@@ -273,6 +277,22 @@ class Hub:
     def _forget(self, server: ServerConnection) -> None:
         self.servers.discard(server)
         self.counters.bytes_from_servers += server.peer.received
+
+    def excused(self) -> PinReason:
+        return excused(self.pinning_filters)
+
+    def cancel_now(self, server: ServerConnection) -> None:
+        """What waited for the client's own request goes to the server, or has come too late."""
+        waiting, server.delayed = server.delayed, []
+
+        def then() -> None:
+            for done in waiting:
+                done()
+
+        if server.client is not None and server.expected.owes_client:
+            self._cancel(server, then)
+        else:
+            then()
 
     def pinned(self, server: ServerConnection, reasons: PinReason) -> None:
         for reason in reasons:

@@ -1,11 +1,18 @@
-"""Why a client keeps its server connection: a pure judgement of what it sends.
+"""What a client's texts do to the session: a pure judgement, made before they are sent.
 
-A pin is set before the message goes out, so that no reply can come without it.
+A pin keeps the server connection with its client. Parameters are no reason for one: they
+are read when the transaction is over, and follow the client. What cannot be told from a
+text is looked for in the server's catalogs (`inspection`).
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from enum import IntFlag, auto
+from functools import lru_cache
+from itertools import takewhile
 
 from sluice_proxy.wire import sql
+from sluice_proxy.wire.sql import Token
 
 
 class PinReason(IntFlag):
@@ -13,12 +20,16 @@ class PinReason(IntFlag):
 
     NONE = 0
     SESSION_SETTING = auto()
+    SESSION_AUTHORIZATION = auto()
     PREPARED_STATEMENT = auto()
+    LONG_STATEMENT = auto()
     TEMPORARY_OBJECT = auto()
     HOLDABLE_CURSOR = auto()
     ADVISORY_LOCK = auto()
     LISTEN = auto()
+    SEQUENCE = auto()
     CODE_BLOCK = auto()
+    UNREADABLE_TEXT = auto()
     LOADED_LIBRARY = auto()
     UNKNOWN = auto()
     PROTOCOL_DOUBT = auto()
@@ -26,10 +37,35 @@ class PinReason(IntFlag):
 
 # What DISCARD ALL does not undo: a server connection with one of these is closed.
 INDELIBLE = PinReason.LOADED_LIBRARY | PinReason.UNKNOWN | PinReason.PROTOCOL_DOUBT
+# What the server's catalogs tell: gone when they show nothing of it.
+PROVABLE = (
+    PinReason.SESSION_AUTHORIZATION
+    | PinReason.PREPARED_STATEMENT
+    | PinReason.TEMPORARY_OBJECT
+    | PinReason.HOLDABLE_CURSOR
+    | PinReason.ADVISORY_LOCK
+    | PinReason.LISTEN
+    | PinReason.CODE_BLOCK
+    | PinReason.UNREADABLE_TEXT
+)
+# What a user may vouch for (`sessionPinningFilters`); the first name is RDS Proxy's own.
+_FILTERS = {
+    "EXCLUDE_VARIABLE_SETS": PinReason.SESSION_SETTING | PinReason.SESSION_AUTHORIZATION,
+    "EXCLUDE_PREPARED_STATEMENTS": PinReason.PREPARED_STATEMENT | PinReason.LONG_STATEMENT,
+    "EXCLUDE_TEMPORARY_OBJECTS": PinReason.TEMPORARY_OBJECT,
+    "EXCLUDE_HOLDABLE_CURSORS": PinReason.HOLDABLE_CURSOR,
+    "EXCLUDE_ADVISORY_LOCKS": PinReason.ADVISORY_LOCK,
+    "EXCLUDE_LISTEN": PinReason.LISTEN,
+    "EXCLUDE_SEQUENCES": PinReason.SEQUENCE,
+    "EXCLUDE_CODE_BLOCKS": PinReason.CODE_BLOCK | PinReason.UNREADABLE_TEXT,
+    "EXCLUDE_LOADED_LIBRARIES": PinReason.LOADED_LIBRARY,
+}
 
 # Trailing bytes of these encodings may look like ASCII signs, so that their texts cannot
 # be taken apart byte by byte (src/backend/utils/mb: "client-only encodings").
-_UNSAFE_ENCODINGS = frozenset((b"SJIS", b"SHIFT_JIS_2004", b"BIG5", b"GBK", b"UHC", b"GB18030"))
+UNSAFE_ENCODINGS = frozenset(
+    (b"SJIS", b"SHIFT_JIS_2004", b"BIG5", b"GBK", b"UHC", b"GB18030", b"JOHAB")
+)
 
 _LOCKS = frozenset(
     (
@@ -39,83 +75,245 @@ _LOCKS = frozenset(
         b"pg_try_advisory_lock_shared",
     )
 )
-# Neither a seed nor a connection of dblink's ends with DISCARD ALL; what a U&"" name spells
-# is not looked into.
-_BEYOND_DISCARD = frozenset((b"setseed", sql.UNICODE_NAME))
+_SEQUENCES = frozenset((b"currval", b"lastval"))
 _BEFORE_TEMP = frozenset((b"create", b"local", b"global", b"into", b"replace"))
 # SET LOCAL, SET TRANSACTION and SET CONSTRAINTS end with the transaction; `SET local.x` is
 # a setting of that name.
 _TRANSACTION_SETS = frozenset((b"local", b"transaction", b"constraints"))
+_AFTER_NAME = frozenset((b"to", b"=", b"from"))
+# EXPLAIN ANALYZE (…) EXECUTE p, CREATE TABLE t AS EXECUTE p; not EXECUTE FUNCTION f.
+_BEFORE_EXECUTE = frozenset((b"explain", b"analyze", b"verbose", b")", b"as"))
+
+# Bytes of a text above which its judgement is not remembered.
+_REMEMBERED = 2000
+
+PREPARE, EXECUTE, DEALLOCATE = b"prepare", b"execute", b"deallocate"
 
 
-def reasons_for_text(text: bytes, lexable: bool = True) -> PinReason:
-    """What running `text` may leave behind. Not `lexable`: every doubt counts."""
+@dataclass(frozen=True, slots=True)
+class Call:
+    """SQL's PREPARE, EXECUTE or DEALLOCATE: which statement of the text, and which name.
+
+    `name` stands at `start:end`; the statement itself at `first:last`.
+    """
+
+    verb: bytes
+    name: bytes
+    index: int
+    start: int
+    end: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What running a text may do to the session.
+
+    `settings`: parameters may change, those with a dot in their `names` among them;
+    `resets`: some go back to what they were at the start. `undoes`: a reason for a pin may
+    be gone. `wipes`: every prepared statement is gone. `sequences`: asks for the last value
+    that this session took of a sequence.
+    """
+
+    pins: PinReason = PinReason.NONE
+    settings: bool = False
+    resets: bool = False
+    undoes: bool = False
+    wipes: bool = False
+    sequences: bool = False
+    names: tuple[bytes, ...] = ()
+    calls: tuple[Call, ...] = ()
+
+
+NOTHING = Effects()
+
+
+@dataclass(slots=True)
+class _Findings:
+    """Effects in the making."""
+
+    pins: PinReason = PinReason.NONE
+    settings: bool = False
+    resets: bool = False
+    undoes: bool = False
+    wipes: bool = False
+    sequences: bool = False
+    names: set[bytes] = field(default_factory=set)
+    calls: list[Call] = field(default_factory=list)
+
+
+def effects_of(text: bytes, lexable: bool = True) -> Effects:
+    """What running `text` may do. Not `lexable`: every doubt counts."""
     if not sql.may_leave_state(text):
-        return PinReason.NONE
-    if not lexable:
-        return PinReason.UNKNOWN
-    found = PinReason.NONE
-    for statement in sql.statements(text):
-        found |= _by_first_words(statement) | _by_any_word(statement)
-        if statement[0] == b"do" and sql.may_leave_state_within(text[2:]):
-            # What the block does stands in its body, which is a string to this lexer.
-            found |= PinReason.CODE_BLOCK
-    return found
+        return NOTHING
+    return _judged(text) if lexable else doubtful(text)
 
 
-def reasons_for_piece(piece: bytes) -> PinReason:
+def effects_of_piece(piece: bytes) -> Effects:
     """The same for a piece of a text that is too long to be held."""
-    return PinReason.UNKNOWN if sql.may_leave_state_within(piece) else PinReason.NONE
+    return doubtful(piece) if sql.may_leave_state_within(piece) else NOTHING
+
+
+def doubtful(text: bytes) -> Effects:
+    """A text that may do anything: what it did is looked for in the catalogs."""
+    return Effects(
+        PinReason.UNREADABLE_TEXT, settings=True, undoes=True, names=sql.dotted_names(text)
+    )
 
 
 def lexable(encoding: bytes, standard_strings: bytes) -> bool:
     """Whether texts of a client can be taken apart: encoding and standard_conforming_strings."""
-    return encoding.upper() not in _UNSAFE_ENCODINGS and standard_strings == b"on"
+    return encoding.upper() not in UNSAFE_ENCODINGS and standard_strings == b"on"
 
 
-def _by_first_words(words: list[bytes]) -> PinReason:
+def excused(filters: Iterable[str]) -> PinReason:
+    """The reasons that a user vouches for."""
+    mask = PinReason.NONE
+    for name in filters:
+        mask |= _FILTERS[name]
+    return mask
+
+
+def _judged(text: bytes) -> Effects:
+    return _remembered(text) if len(text) <= _REMEMBERED else _judge(text)
+
+
+@lru_cache(maxsize=1024)
+def _remembered(text: bytes) -> Effects:
+    return _judge(text)
+
+
+def _judge(text: bytes) -> Effects:
+    found = _Findings()
+    for index, statement in enumerate(sql.statements(text)):
+        _by_first_word(statement, index, found, text)
+        _by_any_word([token.word for token in statement], statement, index, found)
+    names = sql.dotted_names(text, found.names) if found.settings else ()
+    return Effects(
+        found.pins,
+        found.settings,
+        found.resets,
+        found.undoes,
+        found.wipes,
+        found.sequences,
+        names,
+        tuple(found.calls),
+    )
+
+
+def _by_first_word(statement: list[Token], index: int, found: _Findings, text: bytes) -> None:
+    words = [token.word for token in statement]
     first = words[0]
-    second = words[1] if len(words) > 1 else b""
     if first == b"set":
-        if second in _TRANSACTION_SETS and words[2:3] != [b"."]:
-            return PinReason.NONE
-        return PinReason.SESSION_SETTING
-    if first == b"prepare":
-        # PREPARE TRANSACTION hands the transaction over to the server as a whole.
-        return PinReason.NONE if second == b"transaction" else PinReason.PREPARED_STATEMENT
-    if first == b"declare":
-        return PinReason.HOLDABLE_CURSOR if _holds(words) else PinReason.NONE
-    return _BY_FIRST_WORD.get(first, PinReason.NONE)
+        _on_set(words, found)
+    elif first == b"reset":
+        found.settings = found.resets = found.undoes = True
+        found.names.add(b"".join(words[1:]))
+    elif first in (b"prepare", b"deallocate"):
+        _on_statement(words, statement, index, found)
+    elif first == b"discard":
+        _on_discard(words[1:2], found)
+    elif first == b"declare":
+        if _holds(words):
+            found.pins |= PinReason.HOLDABLE_CURSOR
+    elif first == b"do":
+        _on_do(text[statement[0].end : statement[-1].end], found)
+    elif first in _UNDOING:
+        found.undoes = True
+    else:
+        found.pins |= _PINNING.get(first, PinReason.NONE)
 
 
-_BY_FIRST_WORD = {
-    b"reset": PinReason.SESSION_SETTING,
-    b"listen": PinReason.LISTEN,
-    b"load": PinReason.LOADED_LIBRARY,
-}
+_PINNING = {b"listen": PinReason.LISTEN, b"load": PinReason.LOADED_LIBRARY}
+_UNDOING = frozenset((b"drop", b"close", b"unlisten"))
+
+
+def _on_set(words: list[bytes], found: _Findings) -> None:
+    if words[1:2] and words[1] in _TRANSACTION_SETS and words[2:3] != [b"."]:
+        return
+    found.settings = True
+    begin = 2 if words[1:2] == [b"session"] else 1
+    found.names.add(b"".join(takewhile(lambda word: word not in _AFTER_NAME, words[begin:])))
+    if words[1:3] == [b"session", b"authorization"]:
+        found.pins |= PinReason.SESSION_AUTHORIZATION
+    # SET TIME ZONE LOCAL is the same as DEFAULT.
+    found.resets |= words[-1] == b"default" or words[1:] == [b"time", b"zone", b"local"]
+
+
+def _on_statement(words: list[bytes], statement: list[Token], index: int, found: _Findings) -> None:
+    """PREPARE name …, DEALLOCATE [PREPARE] name or ALL."""
+    if words[0] == b"prepare":
+        if words[1:2] != [b"transaction"]:
+            # PREPARE TRANSACTION hands the transaction over to the server as a whole.
+            _call(PREPARE, statement, 1, index, found)
+        return
+    at = 2 if words[1:2] == [b"prepare"] and len(words) > 2 else 1
+    found.undoes = True
+    if words[at : at + 1] == [b"all"] and statement[at].end - statement[at].start == 3:
+        found.wipes = True
+    else:
+        _call(DEALLOCATE, statement, at, index, found)
+
+
+def _on_discard(what: list[bytes], found: _Findings) -> None:
+    found.undoes = True
+    if what == [b"all"]:
+        found.settings = found.resets = found.wipes = True
+
+
+def _on_do(body: bytes, found: _Findings) -> None:
+    # What the block does stands in its body, which is a string to this lexer.
+    if sql.may_leave_state_within(body):
+        found.pins |= PinReason.CODE_BLOCK
+        found.settings = found.undoes = True
+
+
+def _call(verb: bytes, statement: list[Token], at: int, index: int, found: _Findings) -> None:
+    if at < len(statement):
+        name, start, end = statement[at]
+        first, last = statement[0].start, statement[-1].end
+        found.calls.append(Call(verb, name[:63], index, start, end, first, last))
 
 
 def _holds(words: list[bytes]) -> bool:
     return any(word == b"hold" and words[at - 1] == b"with" for at, word in enumerate(words) if at)
 
 
-def _by_any_word(words: list[bytes]) -> PinReason:
-    found = PinReason.NONE
+def _by_any_word(words: list[bytes], statement: list[Token], index: int, found: _Findings) -> None:
     for at, word in enumerate(words):
         if word in (b"temp", b"temporary"):
             if at and words[at - 1] in _BEFORE_TEMP:
-                found |= PinReason.TEMPORARY_OBJECT
+                found.pins |= PinReason.TEMPORARY_OBJECT
         elif word.startswith(b"pg_temp"):
-            found |= PinReason.TEMPORARY_OBJECT
+            found.pins |= PinReason.TEMPORARY_OBJECT
         elif word in _LOCKS:
-            found |= PinReason.ADVISORY_LOCK
-        elif (word == b"set_config" and not _is_local(words, at)) or (
-            word == b"pg_settings" and b"update" in words
-        ):
-            found |= PinReason.SESSION_SETTING
-        elif word in _BEYOND_DISCARD or word.startswith(b"dblink_connect"):
-            found |= PinReason.UNKNOWN
-    return found
+            found.pins |= PinReason.ADVISORY_LOCK
+        elif word.startswith(b"pg_advisory_unlock"):
+            found.undoes = True
+        elif word in _SEQUENCES:
+            found.sequences = True
+        elif word == b"execute":
+            if not at or words[at - 1] in _BEFORE_EXECUTE:
+                _call(EXECUTE, statement, at + 1, index, found)
+        else:
+            _by_rare_word(words, at, found)
+
+
+def _by_rare_word(words: list[bytes], at: int, found: _Findings) -> None:
+    word = words[at]
+    if word == b"set_config":
+        found.settings |= not _is_local(words, at)
+    elif word == b"pg_settings":
+        # Its rule turns an UPDATE into set_config.
+        found.settings |= b"update" in words
+    elif word == sql.UNICODE_NAME:
+        # What it spells is not looked into.
+        found.pins |= PinReason.UNREADABLE_TEXT
+        found.settings = True
+    elif word == b"setseed" or word.startswith(b"dblink_connect"):
+        # Neither a seed nor a connection of dblink's ends with DISCARD ALL.
+        found.pins |= PinReason.UNKNOWN
 
 
 def _is_local(words: list[bytes], at: int) -> bool:

@@ -19,7 +19,10 @@ class Holding(Protocol):
 
     status: int  # of the last ReadyForQuery
     cancels: int  # cancel requests on their way to the server
-    pins: PinReason
+
+    @property
+    def pins(self) -> PinReason:
+        """Why the connection must stay with its client."""
 
 
 def may_release(held: Holding) -> bool:

@@ -1,13 +1,22 @@
 """What a client's messages ask of the server connection that it holds.
 
 One pass over the frames of a read: each request is entered in the queue of expected
-replies, what it leaves behind pins, and what the server does not know yet is put before it.
+replies, what it may do to the session is noted, names of prepared statements become the
+server's, and what the server does not know yet is put before.
 """
 
 from struct import Struct
 
 from sluice_proxy.errors import ClientProtocolError
-from sluice_proxy.session.pinning import PinReason, reasons_for_piece, reasons_for_text
+from sluice_proxy.session.pinning import (
+    NOTHING,
+    Effects,
+    PinReason,
+    effects_of,
+    effects_of_piece,
+)
+from sluice_proxy.session.preparing import Preparations
+from sluice_proxy.session.scripts import Edit, edited
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages, sql
@@ -18,18 +27,19 @@ from sluice_proxy.wire.expected import (
     DESCRIBE,
     EXECUTE,
     FUNCTION,
-    PARSE,
     QUERY,
     SKIP,
     SYNC,
+    TOO_LONG,
 )
 from sluice_proxy.wire.framing import Frame
 
 _uint32_at = Struct("!I").unpack_from
 
-# pg_proc's fixed object ids of what leaves something behind: set_config and the advisory
+# pg_proc's fixed object ids of what leaves something behind: set_config, and the advisory
 # locks that last for the session.
-_PINNING_FUNCTIONS = frozenset((2077, 2880, 2881, 2882, 2883, 2886, 2887, 2888, 2889))
+_SET_CONFIG = 2077
+_LOCKS = frozenset((2880, 2881, 2882, 2883, 2886, 2887, 2888, 2889))
 
 
 class Requests:
@@ -38,120 +48,212 @@ class Requests:
     `lexable` says whether its query texts can be taken apart (see `pinning.lexable`).
     """
 
-    __slots__ = ("_insertions", "_tail", "_watching", "lexable", "queries")
+    __slots__ = ("_edits", "_tail", "_watching", "lexable", "prepared", "queries")
 
     def __init__(self) -> None:
         self.lexable = True
         self.queries = 0
-        # Bytes to be put before the byte at an offset of the read.
-        self._insertions: list[tuple[int, bytes]] = []
-        # A query text longer than HOLD_LIMIT is passing by; the end of what was seen.
+        self.prepared = Preparations()
+        self._edits: list[Edit] = []
+        # A query text longer than TEXT_LIMIT is passing by; the end of what was seen.
         self._watching = False
         self._tail = b""
 
-    def enter(self, server: ServerConnection, data: bytes, frames: list[Frame], rest: int) -> bytes:
-        """What to send to the server for `data`, whose first `rest` bytes end a message."""
+    def effects(self, data: bytes, frame: Frame) -> Effects:
+        """Of the text in a Query or Parse."""
+        kind, start, end = frame
+        body = data[start + 5 : end - 1] if kind == c.QUERY else data[start + 5 : end]
+        if kind == c.PARSE:
+            found = messages.name_and_text_of_parse(body)
+            body = found[1] if found is not None else b""
+        if end > len(data):
+            return effects_of_piece(body)
+        return effects_of(body, self.lexable)
+
+    def enter(
+        self, server: ServerConnection, data: bytes, frames: list[Frame], rest: int
+    ) -> tuple[bytes, int]:
+        """What to send to the server for `data`, whose first `rest` bytes end a message.
+
+        And how many of the frames were entered: the others wait for an answer.
+        """
+        if server.session.pins:
+            server.session.try_again()
         if self._watching:
             self._watch(server, data[:rest])
             self._watching = rest > len(data)
-        if server.slot_foreign and frames:
-            self._clean_slot(server, data, frames[0])
-        for frame in frames:
+        if server.foreign and frames:
+            server.foreign = False
+            self._forget_sequences(server, data, frames[0][1])
+        count = len(frames)
+        for number, frame in enumerate(frames):
+            if self.prepared.is_changing and self._must_wait(server, data, frame):
+                count = number
+                data = data[: frame[1]]
+                break
+            if server.slot_foreign:
+                self._clean_slot(server, data, frame)
             self._enter_one(server, data, frame)
-        if not self._insertions:
-            return data
-        return self._inserted(data)
+        if not self._edits:
+            return data, count
+        data = edited(data, self._edits)
+        self._edits.clear()
+        return data, count
+
+    def _must_wait(self, server: ServerConnection, data: bytes, frame: Frame) -> bool:
+        kind = frame[0]
+        if kind == c.QUERY:
+            return self.prepared.must_wait_for_script(server, self.effects(data, frame).calls)
+        return self.prepared.must_wait(server, data, frame)
 
     def _enter_one(self, server: ServerConnection, data: bytes, frame: Frame) -> None:
         kind, start, end = frame
         expected = server.expected
         if kind == c.QUERY:
-            self.queries += 1
-            self._judge(server, data[start + 5 : end - 1], end > len(data))
-            server.slot_ready = True
-            expected.push(QUERY)
+            self._on_query(server, data, frame)
         elif kind == c.SYNC:
             expected.push(SYNC)
+            if self.prepared.closing:
+                self.prepared.close_taken(server, end, self._edits)
         elif kind == c.BIND:
             self._on_bind(server, data, start, end)
         elif kind == c.EXECUTE:
             self.queries += 1
-            expected.push(EXECUTE)
+            if self.prepared.portals:
+                self.prepared.on_execute(server, data[start + 5 : end])
+            else:
+                expected.push(EXECUTE)
         elif kind == c.PARSE:
-            self._on_parse(server, data, start, end)
+            self._on_parse(server, data, frame)
         else:
             self._enter_rare(server, data, frame)
 
     def _enter_rare(self, server: ServerConnection, data: bytes, frame: Frame) -> None:
         kind, start, end = frame
-        expected = server.expected
         if kind == c.DESCRIBE:
-            if data[start + 5 : end] == b"S\x00":
-                self._make_unnamed_ready(server, start)
-            expected.push(DESCRIBE)
+            self._on_describe(server, data, start, end)
         elif kind == c.CLOSE:
             self._on_close(server, data[start + 5 : end])
         elif kind == c.FUNCTION_CALL:
-            self._on_function_call(server, data, start)
+            self._on_function_call(server, data, start, end)
         elif kind in (c.COPY_DONE, c.COPY_FAIL):
-            expected.push_copy_end()
+            server.expected.push_copy_end()
         elif kind in (c.PASSWORD, c.TERMINATE):
             # A Terminate is the last that a client says.
             raise ClientProtocolError(f"invalid frontend message type {kind}")
 
-    def _judge(self, server: ServerConnection, text: bytes, cut: bool) -> None:
-        if not cut:
-            reasons = reasons_for_text(text, self.lexable)
-        else:
-            reasons = reasons_for_piece(text)
+    def apply(self, server: ServerConnection, effects: Effects, values: bytes = b"") -> None:
+        """What is about to run may do this; `values` may hold the name of a parameter."""
+        if effects is NOTHING:
+            return
+        if effects.settings:
+            server.session.touch(
+                effects.names + sql.dotted_names(values) if values else effects.names
+            )
+        if effects.undoes:
+            server.session.may_unpin()
+        if effects.wipes:
+            self.prepared.statements.wipe(server.expected.sent)
+        if effects.sequences:
+            server.pin(PinReason.SEQUENCE)
+        if effects.pins:
+            server.pin(effects.pins)
+
+    def _on_query(self, server: ServerConnection, data: bytes, frame: Frame) -> None:
+        self.queries += 1
+        effects = self.effects(data, frame)
+        _, start, end = frame
+        if end > len(data):
             self._watching = True
-            self._tail = text[-sql.OVERLAP :]
-        if reasons:
-            server.pin(reasons)
+            self._tail = data[-sql.OVERLAP :]
+        self.apply(server, effects)
+        server.slot_ready = True
+        if effects.calls:
+            self.prepared.on_script(server, data[start:end], effects.calls, start, self._edits)
+        else:
+            server.expected.push(QUERY)
 
     def _watch(self, server: ServerConnection, piece: bytes) -> None:
         seen = self._tail + piece
-        reasons = reasons_for_piece(seen)
-        if reasons:
-            server.pin(reasons)
+        self.apply(server, effects_of_piece(seen))
         self._tail = seen[-sql.OVERLAP :]
 
-    def _on_parse(self, server: ServerConnection, data: bytes, start: int, end: int) -> None:
+    def _on_parse(self, server: ServerConnection, data: bytes, frame: Frame) -> None:
+        _, start, end = frame
         cut = end > len(data)
         found = messages.name_and_text_of_parse(data[start + 5 : end])
         if found is None:
             raise ClientProtocolError("invalid string in message")
-        name, text = found
-        self._judge(server, text, cut)
-        if name or cut:
-            # A statement that is too long to be kept cannot be made anew elsewhere.
-            server.pin(PinReason.PREPARED_STATEMENT)
+        effects = self.effects(data, frame)
+        if cut:
+            # What it does shows when it runs; a part of it is still to be seen.
+            self._watching = True
+            self._tail = data[-sql.OVERLAP :]
+            self.apply(server, effects)
+            server.pin(PinReason.LONG_STATEMENT)
+        name = found[0]
         if name:
-            server.expected.push(PARSE)
+            self.prepared.on_parse(server, data, frame, name, effects, self._edits)
             return
         server.slot_ready = True
-        server.expected.push_parse_unnamed(None if cut else data[start:end])
+        message = TOO_LONG if cut else data[start:end]
+        message = self.prepared.on_parse_unnamed(server, message, effects, start, self._edits)
+        server.expected.push_parse_unnamed(message)
 
     def _on_bind(self, server: ServerConnection, data: bytes, start: int, end: int) -> None:
-        statement = messages.statement_of_bind(data[start + 5 : end])
-        if statement is None:
+        span = messages.statement_of_bind(data, start + 5, min(end, len(data)))
+        if span is None:
             raise ClientProtocolError("invalid string in message")
-        if not statement:
+        if span[0] == span[1]:
             self._make_unnamed_ready(server, start)
+        effects = self.prepared.on_bind(server, data, (start, end), span, self._edits)
+        if effects is not NOTHING:
+            self.apply(server, effects, data[span[1] : end] if effects.settings else b"")
         server.expected.push(BIND)
+
+    def _on_describe(self, server: ServerConnection, data: bytes, start: int, end: int) -> None:
+        body = data[start + 5 : end]
+        if body == b"S\x00":
+            self._make_unnamed_ready(server, start)
+        elif body[:1] == b"S":
+            self.prepared.on_describe(server, body[1:-1], (start, end), self._edits)
+        server.expected.push(DESCRIBE)
 
     def _on_close(self, server: ServerConnection, body: bytes) -> None:
         if body == b"S\x00":
             server.slot_ready = True
             server.expected.push(CLOSE_UNNAMED)
+        elif body[:1] == b"S":
+            self.prepared.on_close(server, body[1:-1])
         else:
             server.expected.push(CLOSE)
 
-    def _on_function_call(self, server: ServerConnection, data: bytes, start: int) -> None:
+    def _on_function_call(
+        self, server: ServerConnection, data: bytes, start: int, end: int
+    ) -> None:
         self.queries += 1
-        if len(data) >= start + 9 and _uint32_at(data, start + 5)[0] in _PINNING_FUNCTIONS:
-            server.pin(PinReason.SESSION_SETTING | PinReason.ADVISORY_LOCK)
+        if len(data) >= start + 9:
+            (function,) = _uint32_at(data, start + 5)
+            if function == _SET_CONFIG:
+                server.session.touch(sql.dotted_names(data[start:end]))
+            elif function in _LOCKS:
+                server.pin(PinReason.ADVISORY_LOCK)
         server.expected.push(FUNCTION)
+
+    def _forget_sequences(self, server: ServerConnection, data: bytes, at: int) -> None:
+        """What this session took of a sequence was another client's."""
+        if sql.ASKS_SEQUENCE.search(data) is not None:
+            server.expected.push(QUERY | SKIP)
+            self._edits.append(Edit(at, at, messages.DISCARD_SEQUENCES))
+
+    def resets(self, data: bytes, frames: list[Frame]) -> bool:
+        """Whether any of these messages takes a parameter back to what it was at the start."""
+        return any(self._resets(data, frame) for frame in frames)
+
+    def _resets(self, data: bytes, frame: Frame) -> bool:
+        if frame[0] in (c.QUERY, c.PARSE):
+            return self.effects(data, frame).resets
+        return frame[0] == c.BIND and self.prepared.effects_of_bind(data, frame).resets
 
     def _clean_slot(self, server: ServerConnection, data: bytes, first: Frame) -> None:
         """Puts this client's unnamed statement, or none, where the one before may have left its.
@@ -166,7 +268,7 @@ class Requests:
             self._make_unnamed_ready(server, start)
         else:
             server.expected.push(CLOSE | SKIP)
-            self._insertions.append((start, messages.CLOSE_UNNAMED))
+            self._edits.append(Edit(start, start, messages.CLOSE_UNNAMED))
 
     def _make_unnamed_ready(self, server: ServerConnection, before: int) -> None:
         """Makes the unnamed statement here what it was where the client was before."""
@@ -174,16 +276,6 @@ class Requests:
             return
         server.slot_ready = True
         statement = server.expected.unnamed
-        if statement is not None:
+        if statement:
             server.expected.push_parse_unnamed(statement, SKIP)
-            self._insertions.append((before, statement))
-
-    def _inserted(self, data: bytes) -> bytes:
-        parts: list[bytes] = []
-        at = 0
-        for offset, insertion in self._insertions:
-            parts += (data[at:offset], insertion)
-            at = offset
-        parts.append(data[at:])
-        self._insertions.clear()
-        return b"".join(parts)
+            self._edits.append(Edit(before, before, statement))

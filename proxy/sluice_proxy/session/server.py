@@ -1,78 +1,47 @@
 """One server connection: who holds it, what it owes, and how it gets clean again."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable
+from typing import Final
 
-from sluice_proxy.errors import ServerProtocolError
-from sluice_proxy.pool.key import FOLLOWED, PoolKey
+from sluice_proxy.errors import ErrorFields, ServerProtocolError
+from sluice_proxy.pool.key import PoolKey
+from sluice_proxy.session.asking import Inspection, Replay, StartInspection
+from sluice_proxy.session.inspection import Findings, Question
+from sluice_proxy.session.neighbours import Client, Keeper, LoggedIn
 from sluice_proxy.session.peer import Peer
 from sluice_proxy.session.pinning import INDELIBLE, PinReason
 from sluice_proxy.session.release import may_release
+from sluice_proxy.session.settings import Settings, changes, replay
+from sluice_proxy.session.state import SessionState
+from sluice_proxy.session.statements import PREFIX
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages
-from sluice_proxy.wire.expected import QUERY, SKIP, ExpectedReplies
-from sluice_proxy.wire.framing import FROM_SERVER, Frame, Framer
+from sluice_proxy.wire.expected import CLOSE, QUERY, SKIP, TOO_LONG, ExpectedReplies, Note
+from sluice_proxy.wire.framing import FROM_SERVER, FROM_SERVER_ROWS, Frame, Framer
 
 _ROLLBACK = messages.query(b"ROLLBACK")
 _DISCARD_ALL = messages.query(b"DISCARD ALL")
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedIn:
-    """What a server said at the end of a login. `secret` is None if it gave no cancel key.
-
-    `origin` is where a cancel request must go: known to the transport alone.
-    `generation` counts the changes of where and how the server is reached.
-    """
-
-    parameters: dict[bytes, bytes]
-    pid: int
-    secret: bytes | None
-    origin: object = None
-    generation: int = 0
-
-
-class Client(Protocol):
-    """What a server connection sees of the client that holds it."""
-
-    peer: Peer
-    unnamed: bytes | None
-
-    @property
-    def mid_message(self) -> bool:
-        """The first part of a message was sent to the server, the rest is still to come."""
-
-    def on_released(self) -> None: ...
-
-    def on_server_lost(self, told: bool) -> None: ...
-
-
-class Keeper(Protocol):
-    """Whose the server connections are: told what becomes of each."""
-
-    def freed(self, server: "ServerConnection") -> None: ...
-
-    def unfit(self, server: "ServerConnection", reason: str) -> None: ...
-
-    def lost(self, server: "ServerConnection") -> None: ...
-
-    def closed(self, server: "ServerConnection") -> None: ...
-
-    def pinned(self, server: "ServerConnection", reasons: PinReason) -> None: ...
+_LOOKED_INTO: Final = frozenset(
+    (c.DATA_ROW, c.PARAMETER_STATUS, c.COMMAND_COMPLETE, c.ERROR_RESPONSE)
+)
+_WIPING: Final = frozenset((b"DISCARD ALL", b"DEALLOCATE ALL", b"DISCARD SEQUENCES"))
+_STALE_PLAN: Final = b"cached plan must not change result type"
+# The server reports these of its own accord, whatever a client did.
+_SERVERS_OWN: Final = frozenset((b"in_hot_standby", b"is_superuser", b"session_authorization"))
 
 
 class ServerConnection:
     """A logged-in server connection. Bytes come in by `on_bytes`, go out by `peer`.
 
-    `parameters` are the ParameterStatus reports without application_name, which follows
-    the client and is kept in `application_name`.
+    `parameters` are the ParameterStatus reports.
     """
 
     __slots__ = (
-        "_base", "_blocked", "_discarding", "_framer", "_keeper", "_skip_rest", "_told_fatal",
-        "_unsure", "application_name", "cancels", "client", "closing", "default_application_name",
-        "expected", "idle_since", "key", "login", "orphaned_at", "parameters", "peer", "pins",
-        "slot_foreign", "slot_ready", "status", "suspect",
+        "_blocked", "_discarding", "_framer", "_keeper", "_reading_rows", "_refused",
+        "_skip_rest", "_started", "_told_fatal", "_unsure", "cancels", "client", "closing",
+        "delayed", "expected", "foreign", "idle_since", "key", "last_client", "login",
+        "orphaned_at", "parameters", "peer", "session", "slot_foreign", "slot_ready", "status",
+        "suspect",
     )  # fmt: skip
 
     def __init__(self, key: PoolKey, peer: Peer, login: LoggedIn, keeper: Keeper):
@@ -82,14 +51,17 @@ class ServerConnection:
         self._keeper = keeper
         self._framer = Framer(FROM_SERVER, ServerProtocolError)
         self.expected = ExpectedReplies()
+        self.session = SessionState()
         self.parameters = dict(login.parameters)
-        self.application_name = self.parameters.pop(FOLLOWED, b"")
-        self.default_application_name = self.application_name
-        self._base = self.parameters
         self.status = c.IDLE
-        self.pins = PinReason.NONE
         self.cancels = 0
+        # Cancel requests that wait until the server is at the client's own request: what is
+        # to be done when they are through.
+        self.delayed: list[Callable[[], None]] = []
         self.client: Client | None = None
+        # The number of the client that held it last; whether that is another than the present.
+        self.last_client = 0
+        self.foreign = True
         self.idle_since = 0.0
         # Whether the unnamed statement of this connection is the client's, or may be that
         # of the one before.
@@ -99,7 +71,11 @@ class ServerConnection:
         self.suspect = False
         self.orphaned_at: float | None = None
         self.closing = False
+        self._refused = b""
+        # What was found out for a client that waits for its greeting.
+        self._started: tuple[Findings | None] | None = None
         self._discarding = False
+        self._reading_rows = 0
         self._skip_rest = 0
         self._told_fatal = False
         self._blocked = False
@@ -107,35 +83,115 @@ class ServerConnection:
         self._unsure = False
 
     @property
+    def blocked(self) -> bool:
+        """The server takes no more for now."""
+        return self._blocked
+
+    @property
+    def pins(self) -> PinReason:
+        return self.session.pins
+
+    @property
     def settled(self) -> bool:
         client = self.client
         return (
             self.expected.settled
             and self._framer.at_boundary
-            and (client is None or not client.mid_message)
+            and (client is None or not (client.mid_message or client.stalled))
         )
 
     def share_parameters(self, known: dict[bytes, bytes]) -> None:
         """Uses `known` in place of an equal dict: sameness is then a matter of identity."""
         if self.parameters == known:
-            self.parameters = self._base = known
+            self.parameters = known
 
-    def link(self, client: Client) -> None:
-        """`client` holds this connection from now on."""
+    # The client's session
+
+    def link(self, client: Client, number: int, wanted: Settings) -> bytes:
+        """`client` holds this connection from now on; what to send before its first message."""
         self.client = client
-        self._base = self.parameters
         self.expected.unnamed = client.unnamed
+        self.expected.answered = self.expected.sent
         self.slot_ready = False
         self.slot_foreign = True
+        self.session.try_again()
         if self._blocked:
             client.peer.pause()
+        ahead = [messages.close_statement(s.name) for s in self.session.prepared.overflow()]
+        for _ in ahead:
+            self.expected.push(CLOSE | SKIP)
+        self.foreign = self.last_client != number
+        self.last_client = number
+        if wanted is not self.session.settings:
+            ahead += self._follow(wanted)
+        elif self.parameters is not client.told:
+            self._tell_changes()
+        return b"".join(ahead)
+
+    def _follow(self, wanted: Settings) -> list[bytes]:
+        queries = replay(changes(self.session.settings, wanted))
+        for _ in queries:
+            self._ask(Replay(self))
+        self.session.settings = wanted
+        return queries
+
+    def _ask(self, note: Note) -> None:
+        """A Query of the proxy's own is sent, whose rows are for `note`."""
+        self._reading_rows += 1
+        self._framer.use(FROM_SERVER_ROWS)
+        self.expected.push_noted(QUERY | SKIP, note)
+
+    def heard(self) -> None:
+        """Such a Query is answered."""
+        self._reading_rows -= 1
+        if not self._reading_rows:
+            self._framer.use(FROM_SERVER)
+        self._tell_changes()
+
+    def _tell_changes(self) -> None:
+        """Tells the client of parameters that changed without its doing."""
+        client = self.client
+        if client is None or client.told is self.parameters:
+            return
+        told, now = client.told, self.parameters
+        changed = {name: value for name, value in now.items() if told.get(name) != value}
+        if changed:
+            client.learn(now)
+            client.peer.write(messages.parameter_statuses(changed))
+        else:
+            self.parameters = told
 
     def pin(self, reasons: PinReason) -> None:
         """Keeps the connection with its client. Told once for each new reason."""
-        new = reasons & ~self.pins
+        new = self.session.pin(reasons & ~self._keeper.excused())
         if new:
-            self.pins |= reasons
             self._keeper.pinned(self, new)
+
+    def inspect_start(self, client: Client, names: tuple[bytes, ...]) -> None:
+        """Asks with what this connection was started; `client.on_started` follows."""
+        self.client = client
+        client.told = self.parameters
+        question = Question(True, False, names, source=b"client")
+        self._ask(StartInspection(self, question))
+        self.peer.write(question.query())
+
+    def on_start_inspected(self, found: Findings | None) -> None:
+        self._started = (found,)
+
+    def on_inspected(self, question: Question, found: Findings | None) -> None:
+        if found is None:
+            self.session.fail(question)
+            if question.settings:
+                self.pin(PinReason.SESSION_SETTING)
+            return
+        self.session.learn(question, found, self._keeper.excused())
+        if question.settings and self.client is not None:
+            self.client.keep(found.settings)
+
+    def on_replay_failed(self) -> None:
+        self._refused = self._refused or b"?"
+
+    # What the server says
 
     def on_bytes(self, data: bytes) -> None:
         """A read from the server: at most one write to the client comes of it."""
@@ -148,16 +204,23 @@ class ServerConnection:
             self._break(error.message)
             return
         out, ready = self._take(data, frames)
+        if self._refused:
+            self._refuse()
+            return
         client = self.client
         if client is not None:
             if out:
                 client.peer.write(out)
+            if client.stalled:
+                client.go_on()
         elif self.orphaned_at is None and self._is_unsolicited(data, frames, rest):
             self._break("the server sent something that nobody asked for")
             return
         else:
             # Nor is what is left of this message for whoever comes next.
             self._skip_rest = self._framer.remain
+        if self.delayed and not self.expected.own_turn:
+            self._keeper.cancel_now(self)
         if ready or self._unsure:
             self._unsure = not self._framer.at_boundary
             self._on_ready()
@@ -173,16 +236,16 @@ class ServerConnection:
         on_reply = self.expected.on_reply
         for frame in frames:
             kind, start, end = frame
-            action = on_reply(kind)
-            if kind == c.READY_FOR_QUERY:
-                self.status = data[start + 5]
-                ready = True
-            elif kind == c.PARAMETER_STATUS:
-                action = self._on_parameter(data[start + 5 : end], action)
-            elif kind == c.ERROR_RESPONSE and b"\x00VFATAL\x00" in data[start:end]:
-                self._told_fatal = True
-            if action == SKIP:
-                kept.append(data[begin:start])
+            instead: bytes | None
+            if kind in _LOOKED_INTO:
+                instead = self._look_into(kind, data[start + 5 : end])
+            else:
+                instead = b"" if on_reply(kind) & SKIP else None
+                if kind == c.READY_FOR_QUERY:
+                    self.status = data[start + 5]
+                    ready = True
+            if instead is not None:
+                kept += (data[begin:start], instead)
                 begin = min(end, len(data))
                 self._skip_rest = end - begin
         if not begin:
@@ -190,15 +253,59 @@ class ServerConnection:
         kept.append(data[begin:])
         return b"".join(kept), ready
 
-    def _on_parameter(self, body: bytes, action: int) -> int:
+    def _look_into(self, kind: int, body: bytes) -> bytes | None:
+        """What is sent to the client instead of the message; None: the message itself."""
+        if kind == c.DATA_ROW:
+            return self._on_row(body)
+        if kind == c.PARAMETER_STATUS:
+            return self._on_parameter(body)
+        if kind == c.ERROR_RESPONSE:
+            return self._on_error(body)
+        action = self.expected.on_reply(kind)
+        if body[:-1] in _WIPING:
+            self.session.wiped(body[:-1])
+            if self.client is not None and not action & SKIP:
+                self.client.on_wiped(body[:-1])
+        return b"" if action & SKIP else None
+
+    def _on_row(self, body: bytes) -> bytes | None:
+        if not self.expected.own_turn:
+            return None
+        note = self.expected.front_note
+        if note is not None:
+            note.row(messages.columns(body))
+        return b""
+
+    def _on_error(self, body: bytes) -> bytes | None:
+        if b"\x00VFATAL\x00" in body:
+            self._told_fatal = True
+        if _STALE_PLAN in body:
+            # Each is made anew when it is used next.
+            self.session.prepared.clear()
+        note = self.expected.front_note
+        if self.expected.on_reply(c.ERROR_RESPONSE) & SKIP:
+            if self._refused:
+                self._refused = body
+            return b""
+        if note is None and PREFIX not in body:
+            return None
+        return messages.edited_error(body, note.edit_error if note else self._clients_field)
+
+    def _clients_field(self, code: bytes, value: bytes) -> bytes:
+        return value if self.client is None else self.client.clients_word(value)
+
+    def _on_parameter(self, body: bytes) -> bytes | None:
+        action = self.expected.on_reply(c.PARAMETER_STATUS)
         name, value = messages.parse_parameter_status(body)
-        if name == FOLLOWED:
-            self.application_name = value
-            return action
-        changed = {**self.parameters, name: value}
-        self.parameters = self._base if changed == self._base else changed
-        # Even amid an answer that is skipped: it is news of the server's own.
-        return 0
+        self.parameters = {**self.parameters, name: value}
+        if action & SKIP:
+            return b""
+        if self.client is not None:
+            self.client.learn(self.parameters)
+            if name not in _SERVERS_OWN:
+                # Set by a function, perhaps, where no text could show it.
+                self.session.touch()
+        return None
 
     def _is_unsolicited(self, data: bytes, frames: list[Frame], rest: int) -> bool:
         """Whether there is anything but news; the first `rest` bytes end what was news."""
@@ -209,20 +316,31 @@ class ServerConnection:
                 news += min(end, size) - start
         return news != size
 
+    # Letting go
+
     def _on_ready(self) -> None:
-        if self.parameters is not self._base and self.status == c.IDLE and self.settled:
-            self._on_changed_parameters()
-        if self.client is None:
+        if self.client is not None:
+            if self.status == c.IDLE and self.settled and not self.cancels:
+                self._rest(self.client)
+        elif self.orphaned_at is not None:
             self.clean_up()
+
+    def _rest(self, client: Client) -> None:
+        """The session rests outside a transaction."""
+        session = self.session
+        if self._started is not None:
+            [found], self._started = self._started, None
+            self.client = None
+            client.on_started(found)
+            return
+        if self.expected.unnamed != TOO_LONG and not client.holds_long:
+            session.pins &= ~PinReason.LONG_STATEMENT
+        question = session.question(self.key.user)
+        if question is not None:
+            self._ask(Inspection(self, question))
+            self.peer.write(question.query())
         elif may_release(self):
             self.unlink()
-
-    def _on_changed_parameters(self) -> None:
-        if self._discarding:
-            self._base = self.parameters
-        else:
-            # Set by a function, where no text could show it.
-            self.pin(PinReason.SESSION_SETTING)
 
     def unlink(self) -> None:
         """The client lets go; the connection is clean and goes to the next."""
@@ -230,21 +348,20 @@ class ServerConnection:
         assert client is not None
         client.unnamed = self.expected.unnamed
         self.client = None
+        self.session.rest()
         self.peer.resume()
         client.on_released()
         self._keeper.freed(self)
 
     def reconsider(self) -> None:
         """Something other than a reply changed, such as the end of a cancel request."""
-        if self.client is None:
-            if self.orphaned_at is not None:
-                self.clean_up()
-        elif may_release(self):
-            self.unlink()
+        if not self.closing:
+            self._on_ready()
 
     def orphan(self, now: float, cut: bool) -> None:
         """The client left. `cut`: in the middle of a message, which nobody can complete."""
         self.client = None
+        self._keeper.cancel_now(self)
         self.orphaned_at = now
         self.peer.resume()
         if cut or self.expected.copy_in:
@@ -254,7 +371,8 @@ class ServerConnection:
 
     def clean_up(self) -> None:
         """One step towards a connection that is provably clean, or its end."""
-        if self.pins & INDELIBLE or self.expected.doubt:
+        session = self.session
+        if session.pins & INDELIBLE or self.expected.doubt:
             self._give_up("its state cannot be undone")
         elif self.cancels:
             return
@@ -267,12 +385,14 @@ class ServerConnection:
             return
         elif self.status != c.IDLE:
             self._run(_ROLLBACK)
-        elif self.pins and not self._discarding:
+        elif (session.pins or session.touched) and not self._discarding:
             self._discarding = True
             self._run(_DISCARD_ALL)
         else:
+            if self._discarding:
+                session.clean()
             self._discarding = False
-            self.pins = PinReason.NONE
+            session.rest()
             self.orphaned_at = None
             self._keeper.freed(self)
 
@@ -290,6 +410,17 @@ class ServerConnection:
         if client is not None:
             client.on_server_lost(told=False)
 
+    def _refuse(self) -> None:
+        """The client's parameters cannot be set here: it is told, and nothing was executed."""
+        error = messages.parse_error(self._refused)
+        client, self.client = self.client, None
+        self._keeper.unfit(self, "a client's parameters cannot be set again")
+        if client is not None:
+            message = f"cannot set the session's parameters again: {error.message}"
+            client.on_refused(
+                ErrorFields("FATAL", error.sqlstate, message, error.hint, error.detail)
+            )
+
     def close(self, reason: str) -> None:
         """Says goodbye and waits for the server to hang up; `closed` follows then."""
         self.closing = True
@@ -304,13 +435,15 @@ class ServerConnection:
 
     def on_closed(self) -> None:
         """The socket is gone."""
+        client = self.client
+        self.client = None
+        if self.delayed:
+            self._keeper.cancel_now(self)
         if self.closing:
             self._keeper.closed(self)
             return
         # Whatever is still under way, such as a cancel request, has nothing to clean up.
         self.closing = True
-        client = self.client
-        self.client = None
         self._keeper.lost(self)
         if client is not None:
             client.on_server_lost(told=self._told_fatal)
@@ -326,5 +459,5 @@ class ServerConnection:
 
     def on_drained(self) -> None:
         self._blocked = False
-        if self.client is not None:
+        if self.client is not None and not self.client.stalled:
             self.client.peer.resume()

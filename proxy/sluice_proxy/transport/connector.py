@@ -13,7 +13,8 @@ from sluice_proxy.config import Target, TLSMode
 from sluice_proxy.errors import ProxyError, ServerRejected, ServerUnavailable
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.session.hub import Hub
-from sluice_proxy.session.server import LoggedIn, ServerConnection
+from sluice_proxy.session.neighbours import LoggedIn
+from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.targets.health import TargetHealth
 from sluice_proxy.targets.init_query import with_init_query
 from sluice_proxy.targets.roles import Roles
@@ -280,19 +281,26 @@ class Connector:
 
         Those that come while one is on its way are answered for by the next.
         """
-        while waiting := self._cancels[server]:
-            self._cancels[server] = []
-            sure = False
-            try:
-                async with asyncio.timeout(CANCEL_TIMEOUT):
-                    await self._send_cancel(server.login)
-                sure = True
-            except (OSError, ProxyError, TimeoutError) as error:
-                log.warning("cannot send a cancel request", extra={"error": str(error)})
-            finally:
-                for done in waiting:
-                    done(sure)
-        del self._cancels[server]
+        waiting: list[Callable[[bool], None]] = []
+        try:
+            while waiting := self._cancels[server]:
+                self._cancels[server] = []
+                sure = await self._try_to_cancel(server.login)
+                while waiting:
+                    waiting.pop()(sure)
+        finally:
+            for done in (*waiting, *self._cancels.pop(server)):
+                done(False)
+
+    async def _try_to_cancel(self, login: LoggedIn) -> bool:
+        """Whether the server surely has taken it."""
+        try:
+            async with asyncio.timeout(CANCEL_TIMEOUT):
+                await self._send_cancel(login)
+        except (OSError, ProxyError, TimeoutError) as error:
+            log.warning("cannot send a cancel request", extra={"error": str(error)})
+            return False
+        return True
 
     async def _send_cancel(self, login: LoggedIn) -> None:
         origin = login.origin

@@ -28,6 +28,13 @@ COPY_END: Final = 11
 KIND: Final = 0x0F
 FORWARD: Final = 0
 SKIP: Final = 0x10
+# Somebody wants to know what becomes of it: the queue of notes has one for this entry.
+NOTED: Final = 0x20
+# Not even an error of it is for the client.
+QUIET: Final = 0x40
+
+# `unnamed` where there is one that was too long to be kept.
+TOO_LONG: Final = b""
 
 # After an error in one of these the server reads on to the next Sync.
 _EXTENDED: Final = frozenset((PARSE, PARSE_UNNAMED, BIND, DESCRIBE, EXECUTE, CLOSE, CLOSE_UNNAMED))
@@ -42,28 +49,62 @@ _ANSWERS: Final[dict[int, frozenset[int]]] = {
 _ASYNCHRONOUS: Final = frozenset((c.PARAMETER_STATUS, c.NOTICE_RESPONSE, c.NOTIFICATION))
 
 
+class Note:
+    """Told what becomes of one request. `failed` and `completed` are for a Query alone."""
+
+    __slots__ = ()
+
+    def done(self) -> None:
+        """It succeeded; of a Query: its ReadyForQuery is here, whatever came before."""
+
+    def undone(self) -> None:
+        """The server refused it, or never looked at it."""
+
+    def failed(self) -> None:
+        """An ErrorResponse; ReadyForQuery follows."""
+
+    def completed(self) -> int:
+        """A CommandComplete of one of its statements: FORWARD or SKIP."""
+        return FORWARD
+
+    def row(self, values: list[bytes | None]) -> None:
+        """A DataRow of a request whose answer is skipped."""
+
+    def edit_error(self, code: bytes, value: bytes) -> bytes | None:
+        """A field of the ErrorResponse that the client gets; None leaves it out."""
+        return value
+
+
 class ExpectedReplies:
     """What one server connection still owes, in order.
 
     `doubt` is set for good when an answer fits no entry: such a connection is never reused.
     `unnamed` is the Parse message of the client's unnamed statement as the server knows it
-    to have succeeded, None when there is none.
+    to have succeeded, None when there is none. `sent` counts the requests that end with
+    ReadyForQuery, `answered` those of them that did: between two of them everything fails
+    together.
     """
 
     __slots__ = (
+        "_notes",
         "_parses",
         "_queue",
         "_sync_in_copy",
+        "answered",
         "copy_in",
         "doubt",
         "ignoring",
+        "sent",
         "unnamed",
         "unsynced",
     )
 
     def __init__(self) -> None:
         self._queue: deque[int] = deque()
-        self._parses: deque[bytes | None] = deque()
+        self._parses: deque[bytes] = deque()
+        self._notes: deque[Note] = deque()
+        self.sent = 0
+        self.answered = 0
         self._sync_in_copy = False
         self.copy_in = False
         self.ignoring = False
@@ -81,19 +122,48 @@ class ExpectedReplies:
     def __len__(self) -> int:
         return len(self._queue)
 
+    @property
+    def own_turn(self) -> bool:
+        """The server works on what the proxy asked by itself."""
+        return bool(self._queue) and bool(self._queue[0] & SKIP)
+
+    @property
+    def owes_client(self) -> bool:
+        """Something is under way for the client, or will be."""
+        return self.unsynced or self.copy_in or any(not entry & SKIP for entry in self._queue)
+
+    @property
+    def front_note(self) -> Note | None:
+        """That of the request which the next answer belongs to."""
+        return self._notes[0] if self._front() & NOTED else None
+
     def push(self, entry: int) -> None:
         """A message was sent. While the server skips to a Sync, only a Sync counts."""
         if self.copy_in:
             self._push_in_copy(entry)
         elif not self.ignoring:
             self.unsynced = entry & KIND in _EXTENDED
-            self._queue.append(entry)
+            self._append(entry)
         elif entry & KIND == SYNC:
             self.ignoring = self.unsynced = False
-            self._queue.append(entry)
+            self._append(entry)
 
-    def push_parse_unnamed(self, message: bytes | None, action: int = FORWARD) -> None:
-        """A Parse of the unnamed statement was sent; `message` is None when too long to keep."""
+    def _append(self, entry: int) -> None:
+        self._queue.append(entry)
+        if entry & KIND in _ENDED_BY_READY:
+            self.sent += 1
+
+    def push_noted(self, entry: int, note: Note) -> None:
+        """The same, and `note` is told what becomes of it; at once if it is not looked at."""
+        if self.ignoring or self.copy_in:
+            self.push(entry)
+            note.undone()
+        else:
+            self._notes.append(note)
+            self.push(entry | NOTED)
+
+    def push_parse_unnamed(self, message: bytes, action: int = FORWARD) -> None:
+        """A Parse of the unnamed statement was sent; or TOO_LONG in its place."""
         if self.ignoring or self.copy_in:
             return
         self.unsynced = True
@@ -131,7 +201,7 @@ class ExpectedReplies:
         elif kind == c.ERROR_RESPONSE:
             return self._on_error(front)
         else:
-            self._on_other(kind, front)
+            return self._on_other(kind, front)
         return action
 
     def _front(self) -> int:
@@ -146,12 +216,16 @@ class ExpectedReplies:
             self.doubt = True
             return
         self._queue.popleft()
+        if allowed is _ENDED_BY_READY:
+            self.answered += 1
         if kind == PARSE_UNNAMED:
             self.unnamed = self._parses.popleft()
-        elif front in (QUERY, CLOSE_UNNAMED):
+        elif front & ~NOTED in (QUERY, CLOSE_UNNAMED):
             # "a simple Query message also destroys the unnamed statement"; one of the
             # proxy's own is sent before the client's statement is made anew.
             self.unnamed = None
+        if front & NOTED:
+            self._notes.popleft().done()
 
     def _on_error(self, front: int) -> int:
         kind = front & KIND
@@ -163,19 +237,30 @@ class ExpectedReplies:
             if kind == PARSE_UNNAMED:
                 self.unnamed = None
             self._skip_to_sync()
-            return FORWARD
-        if kind == 0 or front & SKIP:
+            return SKIP if front & QUIET else FORWARD
+        if front & NOTED:
+            self._notes[0].failed()
+        elif kind == 0 or front & SKIP:
             self.doubt = True
         return front & SKIP
 
     def _skip_to_sync(self) -> None:
         queue = self._queue
+        skipped: list[Note] = []
         while queue and queue[0] & KIND != SYNC:
-            if queue.popleft() & KIND == PARSE_UNNAMED:
+            entry = queue.popleft()
+            if entry & KIND == PARSE_UNNAMED:
                 self._parses.popleft()
+            elif entry & KIND in _ENDED_BY_READY:
+                self.answered += 1
+            if entry & NOTED:
+                skipped.append(self._notes.popleft())
         self.ignoring = not queue
+        # Backwards: each takes back what it changed.
+        for note in reversed(skipped):
+            note.undone()
 
-    def _on_other(self, kind: int, front: int) -> None:
+    def _on_other(self, kind: int, front: int) -> int:
         asked = front & KIND
         if not asked:
             self.doubt = True
@@ -185,15 +270,25 @@ class ExpectedReplies:
             elif asked != QUERY:
                 self.doubt = True
         elif kind in (c.COMMAND_COMPLETE, c.EMPTY_QUERY):
-            self._sync_in_copy = False
-            if asked == EXECUTE:
-                self._queue.popleft()
-            elif asked != QUERY:
-                self.doubt = True
+            return self._on_complete(front)
         elif kind == c.COPY_IN_RESPONSE:
             self._on_copy_in(asked)
         elif kind == c.COPY_BOTH_RESPONSE:
             self.doubt = True
+        return front & SKIP
+
+    def _on_complete(self, front: int) -> int:
+        asked = front & KIND
+        self._sync_in_copy = False
+        if asked == EXECUTE:
+            self._queue.popleft()
+            if front & NOTED:
+                self._notes.popleft().done()
+        elif asked != QUERY:
+            self.doubt = True
+        elif front & NOTED:
+            return self._notes[0].completed() | front & SKIP
+        return front & SKIP
 
     def _on_copy_in(self, asked: int) -> None:
         if asked not in _COPIES:
@@ -204,6 +299,7 @@ class ExpectedReplies:
         request = queue.popleft()
         while queue and queue[0] & KIND == SYNC:
             queue.popleft()
+            self.answered += 1
             # Unless the copy fails before it reads anything, as one to a view does: then
             # they are answered.
             self._sync_in_copy = True

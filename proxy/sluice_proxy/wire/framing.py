@@ -13,11 +13,14 @@ from sluice_proxy.wire import constants as c
 # A message that must be read is held until it is whole, but never more than this of it:
 # what is longer streams in constant memory, and its reader sees its first bytes.
 HOLD_LIMIT = 65536
+# A query text is understood as a whole or not at all.
+TEXT_LIMIT = 1 << 20
 
 PASS = 0  # forwarded unseen
 HEADER = 1  # reported; its type alone matters
 WHOLE = 2  # reported when it is whole, or when HOLD_LIMIT bytes of it are here
-REFUSE = 3  # has no place in this direction
+TEXT = 3  # the same with TEXT_LIMIT
+REFUSE = 4  # has no place in this direction
 
 _length_at = Struct("!i").unpack_from
 
@@ -26,16 +29,18 @@ _length_at = Struct("!i").unpack_from
 Frame = tuple[int, int, int]
 
 
-def _table(header: bytes, whole: bytes, passed: bytes) -> bytes:
+def _table(header: bytes, whole: bytes, passed: bytes, text: bytes = b"") -> bytes:
     table = bytearray([REFUSE]) * 256
-    for kinds, policy in ((header, HEADER), (whole, WHOLE), (passed, PASS)):
+    for kinds, policy in ((header, HEADER), (whole, WHOLE), (passed, PASS), (text, TEXT)):
         for kind in kinds:
             table[kind] = policy
     return bytes(table)
 
 
-FROM_CLIENT = _table(header=b"HSXcf", whole=b"QPBDECFp", passed=b"d")
-FROM_SERVER = _table(header=b"123CEGHINTVWcnst", whole=b"ZSKRAv", passed=b"Dd")
+FROM_CLIENT = _table(header=b"HSXcf", whole=b"BDECFp", passed=b"d", text=b"QP")
+FROM_SERVER = _table(header=b"123GHINTVWcnst", whole=b"ZSKRAvCE", passed=b"Dd")
+# Where rows are for the proxy itself.
+FROM_SERVER_ROWS = _table(header=b"123GHINTVWcnst", whole=b"ZSKRAvCED", passed=b"d")
 
 
 class Framer:
@@ -52,6 +57,10 @@ class Framer:
         self._error = error
         self._held = b""
         self.remain = 0
+
+    def use(self, table: bytes) -> None:
+        """From the next message on."""
+        self._table = table
 
     @property
     def at_boundary(self) -> bool:
@@ -81,7 +90,10 @@ class Framer:
             if policy == REFUSE or not 4 <= length <= c.MAX_MESSAGE_LENGTH:
                 raise self._refusal(kind, length)
             end = at + 1 + length
-            if policy == WHOLE and end > size and size - at < HOLD_LIMIT:
+            if end > size and (
+                (policy == WHOLE and size - at < HOLD_LIMIT)
+                or (policy == TEXT and size - at < TEXT_LIMIT)
+            ):
                 break
             if policy != PASS:
                 frames.append((kind, at, end))

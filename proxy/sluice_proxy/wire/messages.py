@@ -1,6 +1,6 @@
 """The few messages that the proxy itself writes or reads, as functions on bytes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from struct import Struct
 
 from sluice_proxy.errors import ErrorFields
@@ -29,6 +29,7 @@ SYNC = message(b"S")
 TERMINATE = message(b"X")
 SSL_REQUEST = startup_frame(c.SSL_REQUEST)
 CLOSE_UNNAMED = message(b"C", b"S\x00")
+DISCARD_SEQUENCES = message(b"Q", b"DISCARD SEQUENCES\x00")
 
 
 def query(text: bytes) -> bytes:
@@ -40,16 +41,38 @@ def clean_ascii(value: bytes) -> bytes:
     return bytes(byte if 32 <= byte <= 126 else ord("?") for byte in value)
 
 
-def set_application_name(value: bytes) -> bytes:
-    """A Query that sets application_name to a `value` that was made clean before."""
-    literal = value.replace(b"\\", b"\\\\").replace(b"'", b"''")
-    return query(b"SET application_name TO E'" + literal + b"'")
+def literal(value: bytes) -> bytes:
+    """A string constant that means `value` whatever standard_conforming_strings says."""
+    return b"E'" + value.replace(b"\\", b"\\\\").replace(b"'", b"''") + b"'"
 
 
-def startup(parameters: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """A StartupMessage of protocol 3.0."""
+def parse(name: bytes, text: bytes) -> bytes:
+    """A Parse without declared types."""
+    return message(b"P", name + b"\x00" + text + b"\x00\x00\x00")
+
+
+def bind(portal: bytes, statement: bytes) -> bytes:
+    """A Bind without parameters, every column of its result as text."""
+    return message(b"B", portal + b"\x00" + statement + b"\x00" + bytes(6))
+
+
+def execute(portal: bytes) -> bytes:
+    """An Execute of all rows."""
+    return message(b"E", portal + b"\x00" + bytes(4))
+
+
+def describe_statement(name: bytes) -> bytes:
+    return message(b"D", b"S" + name + b"\x00")
+
+
+def close_statement(name: bytes) -> bytes:
+    return message(b"C", b"S" + name + b"\x00")
+
+
+def startup(parameters: Iterable[tuple[bytes, bytes]], minor: int = 0) -> bytes:
+    """A StartupMessage of protocol 3.`minor`."""
     pairs = b"".join(name + b"\x00" + value + b"\x00" for name, value in parameters)
-    return startup_frame(c.PROTOCOL_3_0, pairs + b"\x00")
+    return startup_frame(c.PROTOCOL_3_0 + minor, pairs + b"\x00")
 
 
 def cancel_request(pid: int, secret: bytes) -> bytes:
@@ -72,22 +95,30 @@ def authentication(code: int, body: bytes = b"") -> bytes:
     return message(b"R", _int32.pack(code) + body)
 
 
-def negotiate_protocol_version(unknown_options: list[bytes]) -> bytes:
-    """Says that 3.0 is the newest minor version, and which `_pq_.` options are unknown."""
+def negotiate_protocol_version(minor: int, unknown_options: list[bytes]) -> bytes:
+    """Says that 3.`minor` is what will be spoken, and which `_pq_.` options are unknown."""
     names = b"".join(name + b"\x00" for name in unknown_options)
-    return message(b"v", _int32.pack(c.PROTOCOL_3_0) + _int32.pack(len(unknown_options)) + names)
+    version = _int32.pack(c.PROTOCOL_3_0 + minor)
+    return message(b"v", version + _int32.pack(len(unknown_options)) + names)
 
 
 def sasl_initial_response(mechanism: bytes, data: bytes) -> bytes:
     return message(b"p", mechanism + b"\x00" + _int32.pack(len(data)) + data)
 
 
-def parse_sasl_initial_response(body: bytes) -> tuple[bytes, bytes] | None:
-    """Mechanism and client-first-message; None when the body is not one."""
+def password(text: bytes) -> bytes:
+    """A PasswordMessage: the password itself, or what MD5 makes of it."""
+    return message(b"p", text + b"\x00")
+
+
+def parse_sasl_initial_response(body: bytes) -> tuple[bytes, bytes | None] | None:
+    """Mechanism and client-first-message, None when there is none yet; None for anything else."""
     mechanism, separator, rest = body.partition(b"\x00")
     if not separator or len(rest) < 4:
         return None
     (length,) = _int32.unpack_from(rest)
+    if length == -1 and len(rest) == 4:
+        return mechanism, None
     if length != len(rest) - 4:
         return None
     return mechanism, rest[4:]
@@ -136,13 +167,39 @@ def parse_strings(body: bytes) -> list[bytes]:
     return strings
 
 
-def statement_of_bind(body: bytes) -> bytes | None:
-    """The prepared statement that a Bind names; None when the head is not complete."""
-    portal_end = body.find(b"\x00")
-    statement_end = body.find(b"\x00", portal_end + 1)
+def statement_of_bind(data: bytes, start: int, end: int) -> tuple[int, int] | None:
+    """Where the name of the prepared statement stands in the Bind whose body is `start:end`.
+
+    None when the head is not complete.
+    """
+    portal_end = data.find(b"\x00", start, end)
+    statement_end = data.find(b"\x00", portal_end + 1, end)
     if portal_end < 0 or statement_end < 0:
         return None
-    return body[portal_end + 1 : statement_end]
+    return portal_end + 1, statement_end
+
+
+def columns(row: bytes) -> list[bytes | None]:
+    """The values of a DataRow's body."""
+    values: list[bytes | None] = []
+    at = 2
+    while at < len(row):
+        (length,) = _int32.unpack_from(row, at)
+        at += 4
+        values.append(None if length < 0 else row[at : at + length])
+        at += max(length, 0)
+    return values
+
+
+def edited_error(body: bytes, edit: Callable[[bytes, bytes], bytes | None]) -> bytes:
+    """An ErrorResponse whose fields went through `edit(code, value)`; None leaves one out."""
+    fields = []
+    for part in body.split(b"\x00"):
+        if part:
+            value = edit(part[:1], part[1:])
+            if value is not None:
+                fields.append(part[:1] + value + b"\x00")
+    return message(b"E", b"".join(fields) + b"\x00")
 
 
 def replaces_unnamed(message: bytes, size: int) -> bool:

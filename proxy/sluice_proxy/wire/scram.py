@@ -1,4 +1,4 @@
-"""SCRAM-SHA-256 (RFC 5802, RFC 7677), both halves: messages in, messages out.
+"""SCRAM-SHA-256 and -PLUS (RFC 5802, RFC 7677), both halves: messages in, messages out.
 
 Nonces come from the caller. The costly part, PBKDF2, is in `derive_verifier` and
 `derive_client_keys` alone, so that callers can run it off the event loop and keep the result.
@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from sluice_proxy.errors import InvariantError
 from sluice_proxy.wire.saslprep import saslprep
 
-MECHANISM = "SCRAM-SHA-256"
+MECHANISM = b"SCRAM-SHA-256"
+# The same, bound to the TLS connection that it goes over.
+MECHANISM_PLUS = b"SCRAM-SHA-256-PLUS"
 DEFAULT_ITERATIONS = 4096
 # A server chooses what its client must compute; PostgreSQL's own default is 4096.
 MAX_ITERATIONS = 1_000_000
@@ -22,12 +24,21 @@ MAX_MESSAGE = 1024
 SALT_BYTES = 16
 KEY_BYTES = 32
 
-# RFC 5802 5.1: `c=` is base64 of the GS2 header; the same for who never heard of binding.
-_GS2_NONE = b"n,,"
+_BINDING_TYPE = b"tls-server-end-point"
 
 
 class ScramError(Exception):
-    """The peer broke the exchange; the text says how and holds nothing secret."""
+    """The peer broke the exchange; the text says how and holds nothing secret.
+
+    `message` and `sqlstate` are what PostgreSQL tells a client, with the text as detail.
+    """
+
+    def __init__(
+        self, detail: str, message: str = "malformed SCRAM message", sqlstate: str = "08P01"
+    ):
+        super().__init__(detail)
+        self.message = message
+        self.sqlstate = sqlstate
 
 
 class WrongPassword(Exception):
@@ -59,6 +70,33 @@ class Challenge:
 
     salt: bytes
     iterations: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelBinding:
+    """What a client says of channel binding: its flag, and what it is bound to, if it is."""
+
+    flag: bytes
+    data: bytes = b""
+
+    @property
+    def mechanism(self) -> bytes:
+        return MECHANISM_PLUS if self.data else MECHANISM
+
+    @property
+    def header(self) -> bytes:
+        """RFC 5802 7: gs2-header, without an authorization identity."""
+        return self.flag + b",,"
+
+
+# RFC 5802 6: "n" cannot or will not bind; "y" could, but the server did not offer it.
+UNBOUND = ChannelBinding(b"n")
+NOT_OFFERED = ChannelBinding(b"y")
+
+
+def bound_to(data: bytes) -> ChannelBinding:
+    """Bound to the server's certificate, by what `channel_binding` makes of it."""
+    return ChannelBinding(b"p=" + _BINDING_TYPE, data)
 
 
 def derive_client_keys(password: str, salt: bytes, iterations: int) -> ClientKeys:
@@ -103,14 +141,23 @@ class ServerExchange:
     """One login of a client: `first`, then `final`.
 
     `verifiers` are the passwords that are good now; they share salt and iterations, since
-    the client hashes only once. `matched` is the index of the one that fitted.
+    the client hashes only once. `matched` is the index of the one that fitted. `binding` is
+    given where -PLUS was offered, and `plus` tells whether the client chose it.
     """
 
-    def __init__(self, verifiers: Sequence[Verifier], nonce: str) -> None:
+    def __init__(
+        self,
+        verifiers: Sequence[Verifier],
+        nonce: str,
+        binding: bytes | None = None,
+        plus: bool = False,
+    ) -> None:
         if len({(verifier.salt, verifier.iterations) for verifier in verifiers}) != 1:
             raise InvariantError("the verifiers of one exchange share salt and iterations")
         self._verifiers = verifiers
         self._nonce = nonce.encode("ascii")
+        self._binding = binding
+        self._plus = plus
         self._gs2 = b""
         self._client_first = b""
         self._server_first = b""
@@ -122,7 +169,9 @@ class ServerExchange:
         The user name in it is ignored, as PostgreSQL does: the one of the startup message
         counts.
         """
-        self._gs2, self._client_first, client_nonce = _parse_client_first(client_first)
+        flag, self._client_first, client_nonce = _parse_client_first(client_first)
+        _check_flag(flag, self._binding is not None, self._plus)
+        self._gs2 = flag + b",,"
         self._nonce = client_nonce + self._nonce
         salt = _base64(self._verifiers[0].salt)
         iterations = self._verifiers[0].iterations
@@ -136,11 +185,9 @@ class ServerExchange:
         parts = _parts(client_final)
         if len(parts) < 3:
             raise ScramError("malformed client-final-message")
-        # The whole attribute: a prefix would let a header pass that was never sent.
-        if _attribute(parts[0], b"c") != _base64(self._gs2):
-            raise ScramError("channel binding check failed")
+        self._check_binding(_attribute(parts[0], b"c"))
         if not hmac.compare_digest(_attribute(parts[1], b"r"), self._nonce):
-            raise ScramError("nonce does not match")
+            raise ScramError("Nonce does not match.", "invalid SCRAM response")
         proof = _key(_attribute(parts[-1], b"p"), "client proof")
         auth_message = self._auth_message(client_final[: client_final.rindex(b",")])
         self.matched = _matching(self._verifiers, proof, auth_message)
@@ -149,25 +196,58 @@ class ServerExchange:
         server_key = self._verifiers[self.matched].server_key
         return b"v=" + _base64(hmac.digest(server_key, auth_message, "sha256"))
 
+    def _check_binding(self, given: bytes) -> None:
+        # The whole of it: a prefix would let a header pass that was never sent.
+        bound = self._binding or b"" if self._plus else b""
+        if given == _base64(self._gs2 + bound):
+            return
+        if self._plus:
+            raise ScramError(
+                "The certificate that the client sees is not the one of this proxy.",
+                "SCRAM channel binding check failed",
+                "28000",
+            )
+        raise ScramError(
+            "Nothing but the header may be there.",
+            "unexpected SCRAM channel-binding attribute in client-final-message",
+        )
+
     def _auth_message(self, without_proof: bytes) -> bytes:
         return b",".join((self._client_first, self._server_first, without_proof))
 
 
 def _parse_client_first(message: bytes) -> tuple[bytes, bytes, bytes]:
-    """(GS2 header, client-first-message-bare, nonce)."""
+    """(GS2 flag, client-first-message-bare, nonce)."""
     flag, authzid, bare = [*_parts(message, limit=2), b"", b""][:3]
-    if flag.startswith(b"p="):
-        raise ScramError("the client uses channel binding, which was not offered")
-    # `y` = "I could bind, I think you cannot". True: SCRAM-SHA-256-PLUS was not offered.
-    if flag not in (b"n", b"y"):
-        raise ScramError("malformed client-first-message: bad channel binding flag")
     if authzid:
-        raise ScramError("the client uses an authorization identity, which is not supported")
+        raise ScramError("", "client uses authorization identity, but it is not supported", "0A000")
     if bare.startswith(b"m="):
-        raise ScramError("the client requires an unsupported SCRAM extension")
+        raise ScramError("", "client requires an unsupported SCRAM extension", "0A000")
     name, nonce = [*bare.split(b","), b""][:2]
     _attribute(name, b"n")
-    return flag + b",,", bare, _nonce(_attribute(nonce, b"r"))
+    return flag, bare, _nonce(_attribute(nonce, b"r"))
+
+
+def _check_flag(flag: bytes, offered: bool, plus: bool) -> None:
+    """Whether what the client says of channel binding fits what was offered and chosen."""
+    if flag.startswith(b"p="):
+        if not plus:
+            raise ScramError("The client selected SCRAM-SHA-256, but uses channel binding.")
+        if flag[2:] != _BINDING_TYPE:
+            kind = flag[2:].decode("ascii", "backslashreplace")
+            raise ScramError("", f'unsupported SCRAM channel-binding type "{kind}"')
+    elif flag not in (b"n", b"y"):
+        raise ScramError("Unexpected channel-binding flag.")
+    elif plus:
+        raise ScramError("The client selected SCRAM-SHA-256-PLUS, but binds to no channel.")
+    elif flag == b"y" and offered:
+        # RFC 5802 6: somebody between the two took -PLUS off the list.
+        raise ScramError(
+            "The client supports SCRAM channel binding but thinks the server does not. "
+            "However, this server does support channel binding.",
+            "SCRAM channel binding negotiation error",
+            "28000",
+        )
 
 
 def _matching(verifiers: Sequence[Verifier], proof: bytes, auth_message: bytes) -> int:
@@ -184,8 +264,9 @@ def _matching(verifiers: Sequence[Verifier], proof: bytes, auth_message: bytes) 
 class ClientExchange:
     """One login on a server: `first`, `server_first`, `final`, `verify`, in this order."""
 
-    def __init__(self, nonce: str) -> None:
+    def __init__(self, nonce: str, binding: ChannelBinding = UNBOUND) -> None:
         self._nonce = nonce.encode("ascii")
+        self._binding = binding
         # An empty name as libpq sends: PostgreSQL knows it from the startup message.
         self._client_first = b"n=,r=" + self._nonce
         self._server_first = b""
@@ -193,7 +274,7 @@ class ClientExchange:
 
     def first(self) -> bytes:
         """The client-first-message."""
-        return _GS2_NONE + self._client_first
+        return self._binding.header + self._client_first
 
     def server_first(self, data: bytes) -> Challenge:
         """What the server wants the password hashed with. Raises ScramError."""
@@ -218,7 +299,8 @@ class ClientExchange:
         """The client-final-message: the proof that we have the password."""
         if not self._server_first:
             raise InvariantError("final before server_first")
-        without_proof = b"c=%b,r=%b" % (_base64(_GS2_NONE), self._nonce)
+        bound = _base64(self._binding.header + self._binding.data)
+        without_proof = b"c=%b,r=%b" % (bound, self._nonce)
         auth_message = b",".join((self._client_first, self._server_first, without_proof))
         signature = hmac.digest(keys.stored_key, auth_message, "sha256")
         self._server_signature = hmac.digest(keys.server_key, auth_message, "sha256")

@@ -1,4 +1,4 @@
-"""Finds the few words of a query text that leave something behind in the session.
+"""Finds the few words of a query text that change something which outlives its transaction.
 
 Two steps. `may_leave_state` is cheap, sees every query, and may say yes too often.
 `tokens` follows PostgreSQL's lexer (chapter "Lexical Structure") and is asked only then.
@@ -6,10 +6,11 @@ Query bytes are never decoded: any client encoding that is a superset of ASCII w
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 # Words that matter only as the first of a statement.
-_FIRST = rb"(?:set|reset|prepare|listen|load|do)\b"
+_FIRST = rb"(?:set|reset|prepare|listen|load|do|deallocate|discard|drop|close|unlisten)\b"
 _AT_START = re.compile(rb"\s*" + _FIRST, re.IGNORECASE)
 _AFTER_SEMICOLON = re.compile(rb";\s*" + _FIRST, re.IGNORECASE)
 # A comment may stand before the first word, a line comment ends with its line.
@@ -17,14 +18,20 @@ _AFTER_COMMENT = re.compile(rb"(?:\*/|[;\r\n])\s*" + _FIRST, re.IGNORECASE)
 # Words that matter wherever they stand, in lower case.
 _ANYWHERE = (
     b"temp",
-    b"advisory_lock",
+    b"advisory_",
     b"set_config",
     b"hold",
+    b"execute",
+    b"currval",
+    b"lastval",
     b"setseed",
     b"pg_settings",
     b"dblink_connect",
     b'u&"',
 )
+
+# Asks for the value that the session took last of a sequence.
+ASKS_SEQUENCE = re.compile(rb"(?:curr|last)val", re.IGNORECASE)
 
 # The longest word above and its surroundings fit in this many bytes, so that a text read
 # in pieces misses none when the pieces overlap by as much.
@@ -52,6 +59,19 @@ STRING = b"'"
 # A U&"" name, whose escapes may spell any word.
 UNICODE_NAME = b'u&"'
 
+# Names of parameters that an extension or an application made up: they hold a dot.
+_DOTTED = re.compile(rb"[A-Za-z_][\w$]*(?:\.[A-Za-z_][\w$]*)+")
+_NAME_LIMIT = 63
+_NAMES_LIMIT = 100
+
+
+class Token(NamedTuple):
+    """What it says, and where it stands in the text."""
+
+    word: bytes
+    start: int
+    end: int
+
 
 def may_leave_state(text: bytes) -> bool:
     """False when `text` surely changes nothing that outlives its transaction."""
@@ -71,13 +91,17 @@ def may_leave_state_within(piece: bytes) -> bool:
     return _WORDS.search(piece) is not None
 
 
-_WORDS = re.compile(
-    rb"\b(?:set|reset|prepare|listen|load|do)\b|" + b"|".join(_ANYWHERE),
-    re.IGNORECASE,
-)
+_WORDS = re.compile(rb"\b" + _FIRST + b"|" + b"|".join(_ANYWHERE), re.IGNORECASE)
 
 
-def tokens(text: bytes) -> Iterator[bytes]:
+def dotted_names(text: bytes, more: Iterable[bytes] = ()) -> tuple[bytes, ...]:
+    """Whatever may be the name of a parameter with a dot, string literals included."""
+    candidates = [name for name in more if _DOTTED.fullmatch(name)] + _DOTTED.findall(text)
+    found = {name.lower(): name for name in candidates if len(name) <= _NAME_LIMIT}
+    return tuple(found.values())[:_NAMES_LIMIT]
+
+
+def tokens(text: bytes) -> Iterator[Token]:
     """Words in lower case, quoted names without quotes, STRING for literals, single signs."""
     at = 0
     size = len(text)
@@ -85,17 +109,17 @@ def tokens(text: bytes) -> Iterator[bytes]:
         match = _TOKEN.match(text, at)
         assert match is not None  # `other` takes whatever is left
         kind = match.lastgroup
-        at = match.end()
+        start, at = at, match.end()
         if kind == "comment":
             at = _after_comment(text, at)
         elif kind == "dollar":
             at = _after_dollar_quote(text, match.group(), at)
-            yield STRING
+            yield Token(STRING, start, at)
         elif kind != "blank":
-            yield _token(kind, match.group())
+            yield Token(_word(kind, match.group()), start, at)
 
 
-def _token(kind: str | None, raw: bytes) -> bytes:
+def _word(kind: str | None, raw: bytes) -> bytes:
     if kind == "word":
         return raw.lower()
     if kind == "quoted":
@@ -123,14 +147,35 @@ def _after_dollar_quote(text: bytes, tag: bytes, at: int) -> int:
     return len(text) if end < 0 else end + len(tag)
 
 
-def statements(text: bytes) -> Iterator[list[bytes]]:
-    """The tokens of each statement of `text`; empty ones are left out."""
-    statement: list[bytes] = []
+def statements(text: bytes) -> Iterator[list[Token]]:
+    """The tokens of each statement of `text`; empty ones are left out.
+
+    A semicolon within parentheses (the commands of a rule) or within BEGIN ATOMIC … END (the
+    body of a function) ends no statement.
+    """
+    statement: list[Token] = []
+    depth = 0
     for token in tokens(text):
-        if token != b";":
-            statement.append(token)
-        elif statement:
-            yield statement
+        word = token.word
+        if word == b";" and depth <= 0:
+            if statement:
+                yield statement
             statement = []
+            continue
+        depth += _nesting(word, statement)
+        statement.append(token)
     if statement:
         yield statement
+
+
+def _nesting(word: bytes, before: list[Token]) -> int:
+    """How much deeper the statement is after `word`."""
+    if word in (b"(", b")"):
+        return 1 if word == b"(" else -1
+    if not before or before[0].word != b"create":
+        return 0
+    if word == b"atomic":
+        return before[-1].word == b"begin"
+    if word in (b"case", b"end") and any(token.word == b"atomic" for token in before):
+        return 1 if word == b"case" else -1
+    return 0

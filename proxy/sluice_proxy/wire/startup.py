@@ -24,6 +24,11 @@ class GSSENCRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class DirectTLS:
+    """The handshake begins at once: no packet, yet the first that a client may say."""
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRequest:
     """Asks that the query of the client with this key be cancelled; never answered."""
 
@@ -39,7 +44,7 @@ class Startup:
     parameters: dict[bytes, bytes] = field(default_factory=dict)
 
 
-StartupPacket = SSLRequest | GSSENCRequest | CancelRequest | Startup
+StartupPacket = SSLRequest | GSSENCRequest | DirectTLS | CancelRequest | Startup
 
 
 def packet_length(data: bytes | bytearray) -> int:
@@ -71,8 +76,10 @@ def parse_packet(packet: bytes) -> StartupPacket:
 
 
 def _cancel_request(packet: bytes) -> CancelRequest:
-    if len(packet) < 13:
+    if len(packet) < 12:
         raise ClientProtocolError("invalid length of cancel request packet")
+    if not 0 < len(packet) - 12 <= c.MAX_CANCEL_KEY:
+        raise ClientProtocolError("invalid length of cancel key in cancel request packet")
     (pid,) = _uint32.unpack_from(packet, 8)
     return CancelRequest(pid, packet[12:])
 
@@ -82,9 +89,18 @@ def _startup(code: int, packet: bytes) -> Startup:
     if major != 3:
         raise FeatureNotSupported(
             "Feature not supported: RDS Proxy supports only version 3.0 of the "
-            "PostgreSQL messaging protocol."
+            "PostgreSQL messaging protocol.",
+            detail=unsupported(code),
         )
     return Startup(minor, _parameters(packet[8:]))
+
+
+def unsupported(code: int) -> str:
+    """PostgreSQL's words for a version that it does not speak."""
+    return (
+        f"unsupported frontend protocol {code >> 16}.{code & 0xFFFF}: "
+        f"server supports 3.0 to 3.{c.NEWEST_MINOR}"
+    )
 
 
 def _parameters(body: bytes) -> dict[bytes, bytes]:

@@ -9,7 +9,8 @@ from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.session.client import ClientSession
 from sluice_proxy.session.client_login import Login
 from sluice_proxy.session.hub import Hub
-from sluice_proxy.session.server import LoggedIn, ServerConnection
+from sluice_proxy.session.neighbours import LoggedIn
+from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.wire.startup import CancelRequest
 
 KEY = PoolKey("app", "shop")

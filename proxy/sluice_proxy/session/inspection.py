@@ -1,0 +1,111 @@
+"""What the server's catalogs say of a session: its parameters, and what it left behind.
+
+One Query, asked in the proxy's own name while the session rests outside a transaction. It
+reads what is true, whoever did it and however: a function, a rollback, a DO block.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sluice_proxy.session.pinning import PinReason
+from sluice_proxy.session.settings import Settings, from_rows
+from sluice_proxy.wire import messages
+
+# Every name and operator is the catalog's own, whatever the session's search_path is.
+_SETTINGS = (
+    b"SELECT 's', name, setting FROM pg_catalog.pg_settings"
+    b" WHERE source OPERATOR(pg_catalog.=) '%b'"
+    b" AND (reset_val IS NULL OR setting OPERATOR(pg_catalog.<>) reset_val)"
+)
+# Those that the view leaves out: the role, and what applications made up.
+_HIDDEN = (
+    b" UNION ALL SELECT 's', n, pg_catalog.current_setting(n, true)"
+    b" FROM pg_catalog.unnest(%b::pg_catalog.text[]) AS n"
+)
+_STARTUP_ONLY = (
+    b" UNION ALL SELECT 'o', name, setting FROM pg_catalog.pg_settings"
+    b" WHERE source OPERATOR(pg_catalog.=) 'client'"
+    b" AND context OPERATOR(pg_catalog.~) '^(superuser-)?backend$'"
+)
+# What belongs to a schema depends on it (pg_depend); 2615 is pg_namespace itself.
+_OBJECTS = (
+    b"SELECT '%d', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_depend"
+    b" WHERE refclassid OPERATOR(pg_catalog.=) 2615::pg_catalog.oid"
+    b" AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())"
+    b" UNION ALL SELECT '%d', '', '' WHERE EXISTS"
+    b" (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)"
+    b" UNION ALL SELECT '%d', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_locks"
+    b" WHERE locktype OPERATOR(pg_catalog.=) 'advisory'"
+    b" AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())"
+    b" UNION ALL SELECT '%d', '', '' WHERE EXISTS"
+    b" (SELECT pg_catalog.pg_listening_channels())"
+    b" UNION ALL SELECT '%d', '', '' WHERE EXISTS"
+    b" (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql"
+    b" AND NOT pg_catalog.starts_with(name, '%b'))"
+    b" UNION ALL SELECT '%d', '', '' WHERE session_user OPERATOR(pg_catalog.<>) %b"
+) % (
+    PinReason.TEMPORARY_OBJECT,
+    PinReason.HOLDABLE_CURSOR,
+    PinReason.ADVISORY_LOCK,
+    PinReason.LISTEN,
+    PinReason.PREPARED_STATEMENT,
+    b"%b",
+    PinReason.SESSION_AUTHORIZATION,
+    b"%b",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: parameters (`names`: those with a dot too), objects, or both.
+
+    `source` is pg_settings' word for who set them; `user` logged in, `prefix` begins the
+    names of the proxy's own prepared statements.
+    """
+
+    settings: bool
+    objects: bool
+    names: tuple[bytes, ...] = ()
+    user: bytes = b""
+    prefix: bytes = b""
+    source: bytes = b"session"
+
+    def query(self) -> bytes:
+        """The Query message."""
+        parts = []
+        if self.settings:
+            text = _SETTINGS % self.source
+            text += _HIDDEN % messages.literal(_array((b"role", *self.names)))
+            parts.append(text + (_STARTUP_ONLY if self.source == b"client" else b""))
+        if self.objects:
+            parts.append(_OBJECTS % (self.prefix, messages.literal(self.user)))
+        return messages.query(b" UNION ALL ".join(parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found. `startup_only`: a parameter that can be set at the start alone."""
+
+    settings: Settings
+    pins: PinReason
+    startup_only: bool
+
+
+def findings(rows: Iterable[list[bytes | None]]) -> Findings:
+    """What the rows say, each of three columns."""
+    pins = PinReason.NONE
+    startup_only = False
+    found: list[tuple[bytes, bytes | None]] = []
+    for kind, name, value in rows:
+        if kind == b"s":
+            found.append((name or b"", value))
+        elif kind == b"o":
+            startup_only = True
+        else:
+            pins |= PinReason(int(kind or b"0"))
+    return Findings(from_rows(found), pins, startup_only)
+
+
+def _array(names: Iterable[bytes]) -> bytes:
+    # Names are made of letters, digits, `_`, `$` and dots: nothing to be quoted.
+    return b"{" + b",".join(names) + b"}"

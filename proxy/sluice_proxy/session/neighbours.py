@@ -1,0 +1,93 @@
+"""What sessions see of each other: a server connection of its client, both of the proxy."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from sluice_proxy.errors import ErrorFields
+from sluice_proxy.session.inspection import Findings
+from sluice_proxy.session.peer import Peer
+from sluice_proxy.session.pinning import PinReason
+from sluice_proxy.session.settings import Settings
+
+if TYPE_CHECKING:
+    from sluice_proxy.session.server import ServerConnection
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """What a server said at the end of a login. `secret` is None if it gave no cancel key.
+
+    `origin` is where a cancel request must go: known to the transport alone.
+    `generation` counts the changes of where and how the server is reached.
+    """
+
+    parameters: dict[bytes, bytes]
+    pid: int
+    secret: bytes | None
+    origin: object = None
+    generation: int = 0
+
+
+class Client(Protocol):
+    """What a server connection sees of the client that holds it.
+
+    `told` are the parameters as the client was last told of them.
+    """
+
+    peer: Peer
+    unnamed: bytes | None
+    told: dict[bytes, bytes]
+    stalled: bool  # a message of the client's waits for the answer to one before
+
+    @property
+    def mid_message(self) -> bool:
+        """The first part of a message was sent to the server, the rest is still to come."""
+
+    @property
+    def holds_long(self) -> bool:
+        """A prepared statement of the client's was too long to be kept."""
+
+    def go_on(self) -> None:
+        """Something was answered."""
+
+    def learn(self, parameters: dict[bytes, bytes]) -> None:
+        """These are the parameters that the client knows of now."""
+
+    def keep(self, settings: Settings) -> None:
+        """This is what its session has set, now that the transaction is over."""
+
+    def clients_word(self, text: bytes) -> bytes:
+        """`text` with the client's names of prepared statements."""
+
+    def on_wiped(self, tag: bytes) -> None:
+        """DISCARD or DEALLOCATE ALL was done, as its completion says."""
+
+    def on_started(self, found: Findings | None) -> None:
+        """With what the connection was started; None when that could not be read."""
+
+    def on_released(self) -> None: ...
+
+    def on_server_lost(self, told: bool) -> None: ...
+
+    def on_refused(self, error: ErrorFields) -> None:
+        """The session cannot go on with this connection, which is no longer the client's."""
+
+
+class Keeper(Protocol):
+    """Whose the server connections are: told what becomes of each."""
+
+    def freed(self, server: "ServerConnection") -> None: ...
+
+    def unfit(self, server: "ServerConnection", reason: str) -> None: ...
+
+    def lost(self, server: "ServerConnection") -> None: ...
+
+    def closed(self, server: "ServerConnection") -> None: ...
+
+    def pinned(self, server: "ServerConnection", reasons: PinReason) -> None: ...
+
+    def excused(self) -> PinReason:
+        """The reasons that the user vouches for."""
+
+    def cancel_now(self, server: "ServerConnection") -> None:
+        """A cancel request that came too early may go."""

@@ -1,0 +1,342 @@
+"""One client's prepared statements in its stream of messages: renamed, put before, closed.
+
+Nothing is answered here: every ParseComplete and every error is the server's own.
+"""
+
+from struct import Struct
+
+from sluice_proxy.errors import ClientProtocolError
+from sluice_proxy.session.pinning import NOTHING, Call, Effects, PinReason
+from sluice_proxy.session.scripts import Edit, Executing, Rewritten, Script, rewrite
+from sluice_proxy.session.server import ServerConnection
+from sluice_proxy.session.statements import (
+    CLIENT_LIMIT,
+    PREFIX,
+    ClientStatements,
+    Closing,
+    Preparing,
+    Statement,
+    from_parse,
+)
+from sluice_proxy.wire import constants as c
+from sluice_proxy.wire import messages
+from sluice_proxy.wire.expected import (
+    BIND,
+    CLOSE,
+    EXECUTE,
+    PARSE,
+    QUERY,
+    QUIET,
+    SKIP,
+    SYNC,
+    TOO_LONG,
+)
+from sluice_proxy.wire.framing import Frame
+
+_int32 = Struct("!i").pack
+
+# Statement and portal by which the proxy itself runs an SQL PREPARE amid extended messages.
+_HELPER = PREFIX + b"prepare"
+
+Span = tuple[int, int]
+Edits = list[Edit]
+
+
+class Preparations:
+    """What a client's named statements ask of the server connection that it holds.
+
+    Every `on_…` enters its request in the queue of expected replies (but `on_bind`,
+    `on_describe` and `on_parse_unnamed`, whose callers do) and adds to `edits` what must
+    change in the data.
+    """
+
+    __slots__ = ("_unnamed", "closing", "portals", "statements")
+
+    def __init__(self) -> None:
+        self.statements = ClientStatements()
+        # What the text of the unnamed statement does, and what was rewritten in it.
+        self._unnamed: tuple[Effects, Rewritten | None] = (NOTHING, None)
+        # By portal: the rewritten text that an Execute of it will run.
+        self.portals: dict[bytes, Rewritten] = {}
+        # Names that were taken on the server only so that it would say so.
+        self.closing: list[bytes] = []
+
+    @property
+    def is_changing(self) -> bool:
+        return self.statements.is_changing
+
+    def rest(self) -> None:
+        """The transaction is over, and with it every portal."""
+        if self.portals:
+            self.portals.clear()
+        if self.statements.is_changing:
+            self.statements.rest()
+
+    # Waiting
+
+    def must_wait(self, server: ServerConnection, data: bytes, frame: Frame) -> bool:
+        """Whether the name in this message means what an answer will tell."""
+        name = _name_in(data, frame)
+        expected = server.expected
+        return bool(name) and self.statements.is_uncertain(name, expected.sent, expected.answered)
+
+    def must_wait_for_script(self, server: ServerConnection, calls: tuple[Call, ...]) -> bool:
+        expected = server.expected
+        return any(
+            self.statements.is_uncertain(call.name, expected.sent, expected.answered)
+            for call in calls
+        )
+
+    # The protocol's statements
+
+    def on_parse(
+        self,
+        server: ServerConnection,
+        data: bytes,
+        frame: Frame,
+        name: bytes,
+        effects: Effects,
+        edits: Edits,
+    ) -> None:
+        """A Parse with a name, whole or its beginning."""
+        _, start, end = frame
+        expected = server.expected
+        if self.statements.get(name) is not None:
+            self._take(server, name, start, edits)
+            expected.push(PARSE)
+            return
+        body = start + 5 + len(name) + 1
+        cut = end > len(data) or len(self.statements) >= CLIENT_LIMIT
+        rewritten = None if cut else self._rewritten_parse(server, data[body:end], effects)
+        if cut:
+            statement = Statement(effects)
+            server.pin(PinReason.LONG_STATEMENT)
+            edits += _renamed(start, end, (start + 5, body - 1), statement.name)
+        else:
+            rest = data[body:end] if rewritten is None else rewritten.text
+            needs = rewritten.needs[0] if rewritten is not None and rewritten.needs else None
+            statement = from_parse(rest, server.session.settings, effects, needs)
+            expected.push(CLOSE | SKIP)
+            again = messages.close_statement(statement.name)
+            edits.append(Edit(start, end, again + statement.message))
+        before = self.statements.put(name, statement, expected.sent)
+        server.session.prepared.sending(statement, expected.sent)
+        note = Preparing(server.session.prepared, statement, self.statements, name, before)
+        expected.push_noted(PARSE, note)
+
+    def _rewritten_parse(
+        self, server: ServerConnection, rest: bytes, effects: Effects
+    ) -> Rewritten | None:
+        if not effects.calls:
+            return None
+        return rewrite(rest, effects.calls, self.statements, server.session.settings)
+
+    def on_parse_unnamed(
+        self,
+        server: ServerConnection,
+        message: bytes,
+        effects: Effects,
+        start: int,
+        edits: Edits,
+    ) -> bytes:
+        """The Parse as it goes to the server; a long one stands as TOO_LONG."""
+        self._unnamed = (effects, None)
+        if not effects.calls or message == TOO_LONG:
+            return message
+        rewritten = rewrite(message[6:], effects.calls, self.statements, server.session.settings)
+        self._unnamed = (effects, rewritten)
+        changed = messages.message(b"P", b"\x00" + rewritten.text)
+        edits.append(Edit(start, start + len(message), changed))
+        return changed
+
+    def on_bind(
+        self, server: ServerConnection, data: bytes, frame: Span, span: Span, edits: Edits
+    ) -> Effects:
+        """What the bound statement may do; its name becomes the server's."""
+        name = data[span[0] : span[1]]
+        portal = data[frame[0] + 5 : span[0] - 1]
+        self.portals.pop(portal, None)
+        if not name:
+            effects, rewritten = self._unnamed
+            if rewritten is not None:
+                self._ready_to_run(server, rewritten, portal, frame[0], edits)
+            return effects
+        statement = self.statements.get(name)
+        if statement is None:
+            return NOTHING
+        self.ensure(server, statement, frame[0], edits)
+        if statement.needs is not None:
+            self.ensure(server, statement.needs, frame[0], edits)
+        edits += _renamed(frame[0], frame[1], span, statement.name)
+        return statement.effects
+
+    def effects_of_bind(self, data: bytes, frame: Frame) -> Effects:
+        """What the statement may do that is bound there."""
+        name = _name_in(data, frame)
+        statement = self.statements.get(name)
+        if statement is not None:
+            return statement.effects
+        return NOTHING if name else self._unnamed[0]
+
+    def on_describe(self, server: ServerConnection, name: bytes, frame: Span, edits: Edits) -> None:
+        statement = self.statements.get(name)
+        if statement is not None:
+            self.ensure(server, statement, frame[0], edits)
+            edits.append(Edit(frame[0], frame[1], messages.describe_statement(statement.name)))
+
+    def on_close(self, server: ServerConnection, name: bytes) -> None:
+        """The server is told the client's own name, which it does not know: no error."""
+        expected = server.expected
+        if self.statements.get(name) is None:
+            expected.push(CLOSE)
+            return
+        before = self.statements.put(name, None, expected.sent)
+        assert before is not None
+        expected.push_noted(CLOSE, Closing(self.statements, name, before))
+
+    def ensure(self, server: ServerConnection, statement: Statement, at: int, edits: Edits) -> None:
+        """Puts what makes `statement` before the byte `at`, if the server may lack it."""
+        expected = server.expected
+        if server.session.prepared.has(statement, expected.sent):
+            return
+        server.session.prepared.sending(statement, expected.sent)
+        note = Preparing(server.session.prepared, statement)
+        close = messages.close_statement(statement.name)
+        expected.push(CLOSE | SKIP)
+        if statement.message:
+            expected.push_noted(PARSE | SKIP, note)
+            edits.append(Edit(at, at, close + statement.message))
+            return
+        expected.push(CLOSE | SKIP)
+        expected.push(PARSE | SKIP)
+        expected.push(BIND | SKIP)
+        expected.push_noted(EXECUTE | SKIP, note)
+        run = (
+            close,
+            messages.close_statement(_HELPER),
+            messages.parse(_HELPER, statement.prepare),
+            messages.bind(_HELPER, _HELPER),
+            messages.execute(_HELPER),
+        )
+        edits.append(Edit(at, at, b"".join(run)))
+
+    # SQL's statements
+
+    def on_script(
+        self,
+        server: ServerConnection,
+        message: bytes,
+        calls: tuple[Call, ...],
+        start: int,
+        edits: Edits,
+    ) -> None:
+        """A Query that holds PREPARE, EXECUTE or DEALLOCATE."""
+        rewritten = rewrite(message[5:-1], calls, self.statements, server.session.settings)
+        prefix: list[Statement] = []
+        for statement in rewritten.needs:
+            if not server.session.prepared.has(statement, server.expected.sent):
+                if statement.prepare:
+                    prefix.append(statement)
+                else:
+                    self._ensure_apart(server, statement, start, edits)
+        for name in rewritten.taken:
+            self._take(server, name, start, edits)
+        self._close_first(server, [*prefix, *rewritten.makes], start, edits)
+        for name, _ in rewritten.changes.values():
+            self.statements.changing(name, server.expected.sent)
+        text = b"".join(statement.prepare + b";" for statement in prefix) + rewritten.text
+        edits.append(Edit(start, start + len(message), messages.query(text)))
+        script = Script(rewritten, self.statements, server.session.prepared, prefix)
+        server.expected.push_noted(QUERY, script)
+        if self.closing:
+            self.close_taken(server, start + len(message), edits)
+
+    def _ensure_apart(
+        self, server: ServerConnection, statement: Statement, at: int, edits: Edits
+    ) -> None:
+        # Were it to fail without a Sync behind it, the server would skip the Query.
+        expected = server.expected
+        expected.push(CLOSE | SKIP)
+        expected.push_noted(PARSE | SKIP | QUIET, Preparing(server.session.prepared, statement))
+        expected.push(SYNC | SKIP)
+        close = messages.close_statement(statement.name)
+        edits.append(Edit(at, at, close + statement.message + messages.SYNC))
+
+    def _close_first(
+        self, server: ServerConnection, made: list[Statement], at: int, edits: Edits
+    ) -> None:
+        for statement in made:
+            server.session.prepared.drop(statement)
+            server.expected.push(CLOSE | SKIP)
+            edits.append(Edit(at, at, messages.close_statement(statement.name)))
+
+    def _ready_to_run(
+        self,
+        server: ServerConnection,
+        rewritten: Rewritten,
+        portal: bytes,
+        at: int,
+        edits: Edits,
+    ) -> None:
+        for statement in rewritten.needs:
+            self.ensure(server, statement, at, edits)
+        for name in rewritten.taken:
+            self._take(server, name, at, edits)
+        self._close_first(server, rewritten.makes, at, edits)
+        if rewritten.changes:
+            self.portals[portal] = rewritten
+
+    def on_execute(self, server: ServerConnection, body: bytes) -> None:
+        """An Execute while a portal is bound to such a statement."""
+        rewritten = self.portals.get(body.partition(b"\x00")[0])
+        if rewritten is None:
+            server.expected.push(EXECUTE)
+            return
+        for name, _ in rewritten.changes.values():
+            self.statements.changing(name, server.expected.sent)
+        note = Executing(rewritten, self.statements, server.session.prepared)
+        server.expected.push_noted(EXECUTE, note)
+
+    # Names that are taken
+
+    def _take(self, server: ServerConnection, name: bytes, at: int, edits: Edits) -> None:
+        """Makes the server know `name`, so that it refuses to take it a second time.
+
+        Only once it has found no other fault: the error is the one that it would give.
+        """
+        server.expected.push(CLOSE | SKIP)
+        server.expected.push(PARSE | SKIP)
+        made = messages.close_statement(name) + messages.parse(name, b"")
+        edits.append(Edit(at, at, made))
+        self.closing.append(name)
+
+    def close_taken(self, server: ServerConnection, at: int, edits: Edits) -> None:
+        """Behind what was refused."""
+        names, self.closing = self.closing, []
+        for _ in names:
+            server.expected.push(CLOSE | SKIP)
+        server.expected.push(SYNC | SKIP)
+        closes = b"".join(messages.close_statement(name) for name in names)
+        edits.append(Edit(at, at, closes + messages.SYNC))
+
+
+def _name_in(data: bytes, frame: Frame) -> bytes:
+    """The named statement that a message is about; empty if it is about none."""
+    kind, start, end = frame
+    end = min(end, len(data))
+    if kind == c.PARSE:
+        return data[start + 5 : data.find(b"\x00", start + 5, end)]
+    if kind == c.BIND:
+        span = messages.statement_of_bind(data, start + 5, end)
+        return b"" if span is None else data[span[0] : span[1]]
+    if kind in (c.DESCRIBE, c.CLOSE) and data[start + 5 : start + 6] == b"S":
+        return data[start + 6 : end - 1]
+    return b""
+
+
+def _renamed(start: int, end: int, span: Span, name: bytes) -> Edits:
+    """The message at `start:end` with `name` where `span` is."""
+    length = end - start - 1 + len(name) - (span[1] - span[0])
+    if length > c.MAX_MESSAGE_LENGTH:
+        raise ClientProtocolError("invalid message length")
+    return [Edit(start + 1, start + 5, _int32(length)), Edit(span[0], span[1], name)]

@@ -1,0 +1,93 @@
+"""What is in the session of one server connection, as far as it is known."""
+
+from sluice_proxy.session.inspection import Findings, Question
+from sluice_proxy.session.pinning import PROVABLE, PinReason
+from sluice_proxy.session.settings import DEFAULTS
+from sluice_proxy.session.statements import PREFIX, ServerStatements
+
+_NAMES_LIMIT = 200
+
+
+class SessionState:
+    """Parameters, prepared statements, and the reasons to keep it with its client.
+
+    `settings` is what differs from a fresh session of this connection, but for what the
+    present transaction changed: `touched` says that it may have.
+    """
+
+    __slots__ = ("_in_vain", "_look", "_names", "pins", "prepared", "settings", "touched")
+
+    def __init__(self) -> None:
+        self.settings = DEFAULTS
+        self.prepared = ServerStatements()
+        self.pins = PinReason.NONE
+        self.touched = False
+        # Parameters with a dot that may have been set.
+        self._names: tuple[bytes, ...] = ()
+        # Whether a reason for a pin came, or may be gone.
+        self._look = False
+        # The last inspection failed: the next one waits for another request.
+        self._in_vain = False
+
+    def touch(self, names: tuple[bytes, ...] = ()) -> None:
+        """Parameters may be set, `names` with a dot among them."""
+        self.touched = True
+        if names:
+            self._names = tuple(dict.fromkeys((*self._names, *names)))[:_NAMES_LIMIT]
+
+    def pin(self, reasons: PinReason) -> PinReason:
+        """Those of `reasons` that are new."""
+        new = reasons & ~self.pins
+        self.pins |= new
+        self._look = True
+        return new
+
+    def may_unpin(self) -> None:
+        """A reason for a pin may be gone."""
+        self._look = True
+
+    def try_again(self) -> None:
+        """Something was asked since an inspection failed."""
+        self._in_vain = False
+
+    def question(self, user: str) -> Question | None:
+        """What has to be asked before it is known what is in here."""
+        objects = bool(self._look and self.pins & PROVABLE)
+        if self._in_vain or not (self.touched or objects):
+            return None
+        settings, self.touched = self.touched, False
+        self._look = False
+        name = user.encode("utf-8", "surrogateescape")
+        return Question(settings, objects, self._names, name, PREFIX)
+
+    def learn(self, question: Question, found: Findings, excused: PinReason) -> None:
+        """What the catalogs said."""
+        if question.settings:
+            self.settings = found.settings
+            self.pins &= ~PinReason.SESSION_SETTING
+        if question.objects:
+            self.pins = self.pins & ~PROVABLE | found.pins & ~excused
+
+    def fail(self, question: Question) -> None:
+        """They could not be asked, for a timeout of the client's perhaps."""
+        self._in_vain = True
+        self.touched |= question.settings
+        self._look |= question.objects
+
+    def wiped(self, tag: bytes) -> None:
+        """DISCARD or DEALLOCATE ALL was done."""
+        if tag in (b"DISCARD ALL", b"DISCARD SEQUENCES"):
+            self.pins &= ~PinReason.SEQUENCE
+        if tag != b"DISCARD SEQUENCES":
+            self.prepared.clear()
+
+    def clean(self) -> None:
+        """DISCARD ALL was done in the proxy's own name."""
+        self.settings = DEFAULTS
+        self.pins = PinReason.NONE
+        self.rest()
+
+    def rest(self) -> None:
+        """The next client's session begins."""
+        self.touched = self._look = self._in_vain = False
+        self._names = ()

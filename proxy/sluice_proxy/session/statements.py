@@ -1,0 +1,250 @@
+"""Prepared statements: what clients call them, what servers call them, and who has which.
+
+A statement is known by the exact bytes of its Parse (or of its SQL PREPARE) and by the
+parameters that its meaning depends on. Clients that prepare the same share one name on the
+servers. A client's Parse always reaches the server, which judges it anew as it would without
+a proxy; what a server lacks when a client uses it is put before, in the same write.
+
+What is changed here when a message is sent is taken back when the server refuses or skips it.
+"""
+
+import secrets
+from collections import OrderedDict
+from itertools import count
+from typing import Final
+from weakref import WeakValueDictionary
+
+from sluice_proxy.session.pinning import NOTHING, Effects
+from sluice_proxy.session.settings import Settings
+from sluice_proxy.wire import messages
+from sluice_proxy.wire.expected import Note
+
+# Begins the names on the servers; no client can guess one.
+PREFIX: Final = b"sluice_%b_" % secrets.token_hex(4).encode()
+# Prepared statements that a server connection keeps when it goes to the next client.
+SERVER_LIMIT: Final = 500
+# Those of one client that are remembered; what is above stays where it was prepared.
+CLIENT_LIMIT: Final = 5000
+CONFIRMED: Final = -1
+
+_numbers = count(1)
+
+
+class Statement:
+    """What the servers know by `name`.
+
+    `message` is the Parse that makes it, empty where it was too long to be kept; `prepare` is
+    SQL's PREPARE instead, where it came as such. `needs` is the statement that it executes.
+    """
+
+    __slots__ = ("__weakref__", "effects", "message", "name", "needs", "prepare")
+
+    def __init__(self, effects: Effects, needs: "Statement | None" = None):
+        self.name = PREFIX + b"%d" % next(_numbers)
+        self.effects = effects
+        self.needs = needs
+        self.message = b""
+        self.prepare = b""
+
+    @property
+    def kept(self) -> bool:
+        """It can be made anew elsewhere."""
+        return bool(self.message or self.prepare)
+
+
+_Key = tuple[bytes, bytes, tuple[bytes | None, ...]]
+_known: WeakValueDictionary[_Key, Statement] = WeakValueDictionary()
+
+
+def from_parse(
+    rest: bytes, under: Settings, effects: Effects, needs: Statement | None = None
+) -> Statement:
+    """The statement of a Parse; `rest` is its body behind the name."""
+    key = (b"P", rest, under.meaning)
+    found = _known.get(key)
+    if found is None:
+        found = _known[key] = Statement(effects, needs)
+        found.message = messages.message(b"P", found.name + b"\x00" + rest)
+    return found
+
+
+def from_prepare(rest: bytes, under: Settings, effects: Effects = NOTHING) -> Statement:
+    """The statement of SQL's PREPARE; `rest` is its text behind the name."""
+    key = (b"Q", rest, under.meaning)
+    found = _known.get(key)
+    if found is None:
+        found = _known[key] = Statement(effects)
+        found.prepare = b"PREPARE " + found.name + rest
+    return found
+
+
+class ServerStatements:
+    """Those that one server connection has, the one used last at the end.
+
+    With each: CONFIRMED, or the number of the request that it was sent with.
+    """
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[Statement, int] = OrderedDict()
+
+    def has(self, statement: Statement, sent: int) -> bool:
+        """It is there, or whatever is sent now fails together with it."""
+        state = self._held.get(statement)
+        if state is None or state not in (CONFIRMED, sent):
+            return not statement.kept
+        self._held.move_to_end(statement)
+        return True
+
+    def sending(self, statement: Statement, sent: int) -> None:
+        self._held[statement] = sent
+
+    def confirm(self, statement: Statement) -> None:
+        self._held[statement] = CONFIRMED
+
+    def drop(self, statement: Statement) -> None:
+        self._held.pop(statement, None)
+
+    def clear(self) -> None:
+        self._held.clear()
+
+    def overflow(self) -> list[Statement]:
+        """The ones used longest ago, above the limit: no longer held."""
+        held = self._held
+        return [held.popitem(last=False)[0] for _ in range(len(held) - SERVER_LIMIT)]
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+
+class ClientStatements:
+    """What one client calls its prepared statements."""
+
+    __slots__ = ("_changed", "_former", "_names", "_wiped")
+
+    def __init__(self) -> None:
+        self._names: dict[bytes, Statement] = {}
+        # Names of the proxy's that this client's once had, for errors that come late.
+        self._former: dict[bytes, bytes] = {}
+        # Which request changed the name last; and which wiped all of them.
+        self._changed: dict[bytes, int] = {}
+        self._wiped = -1
+
+    def get(self, name: bytes) -> Statement | None:
+        return self._names.get(name)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def holds_long(self) -> bool:
+        """One of them can live on one server connection alone."""
+        return any(not statement.kept for statement in self._names.values())
+
+    def put(self, name: bytes, statement: Statement | None, sent: int) -> Statement | None:
+        """`name` means `statement` from now on, or nothing; what it meant before."""
+        before = self._names.pop(name, None)
+        if statement is not None:
+            self._names[name] = statement
+        self._changed[name] = sent
+        return before
+
+    def changing(self, name: bytes, sent: int) -> None:
+        """A request that is sent now may change what `name` means."""
+        self._changed[name] = sent
+
+    def take_back(self, name: bytes, now: Statement | None, before: Statement | None) -> None:
+        """The change from `before` to `now` did not happen."""
+        if self._names.get(name) is not now:
+            return
+        if now is not None:
+            self._remember(name, now)
+            del self._names[name]
+        if before is not None:
+            self._names[name] = before
+
+    def wipe(self, sent: int) -> None:
+        """All of them are about to go: known when the server says so."""
+        self._wiped = sent
+
+    def clear(self) -> None:
+        """The server said so."""
+        for name, statement in self._names.items():
+            self._remember(name, statement)
+        self._names.clear()
+
+    def _remember(self, name: bytes, statement: Statement) -> None:
+        if len(self._former) > 100:
+            self._former.clear()
+        self._former[statement.name] = name
+
+    def is_uncertain(self, name: bytes, sent: int, answered: int) -> bool:
+        """Whether what `name` means depends on an answer that is still to come.
+
+        Not if the change was sent with the same request: then both fail together.
+        """
+        changed = self._changed.get(name, -1)
+        return answered <= changed < sent or answered <= self._wiped < sent
+
+    @property
+    def is_changing(self) -> bool:
+        """Something was changed since the last rest."""
+        return bool(self._changed) or self._wiped >= 0
+
+    def rest(self) -> None:
+        """Nothing is under way."""
+        self._changed.clear()
+        self._wiped = -1
+
+    def clients_word(self, text: bytes) -> bytes:
+        """`text` with this client's names in place of the proxy's."""
+        if PREFIX not in text:
+            return text
+        names = {statement.name: name for name, statement in self._names.items()}
+        # Longest first: a name may begin another.
+        for ours, theirs in sorted(({**self._former, **names}).items(), key=lambda n: -len(n[0])):
+            text = text.replace(ours, theirs)
+        return text
+
+
+class Preparing(Note):
+    """A statement on its way to a server connection, and what a client calls it."""
+
+    __slots__ = ("_before", "_client", "_name", "_server", "_statement")
+
+    def __init__(
+        self,
+        server: ServerStatements,
+        statement: Statement,
+        client: ClientStatements | None = None,
+        name: bytes = b"",
+        before: Statement | None = None,
+    ):
+        self._server = server
+        self._statement = statement
+        self._client = client
+        self._name = name
+        self._before = before
+
+    def done(self) -> None:
+        self._server.confirm(self._statement)
+
+    def undone(self) -> None:
+        self._server.drop(self._statement)
+        if self._client is not None:
+            self._client.take_back(self._name, self._statement, self._before)
+
+
+class Closing(Note):
+    """A client's Close of one of its statements."""
+
+    __slots__ = ("_before", "_client", "_name")
+
+    def __init__(self, client: ClientStatements, name: bytes, before: Statement):
+        self._client = client
+        self._name = name
+        self._before = before
+
+    def undone(self) -> None:
+        self._client.take_back(self._name, None, self._before)
