@@ -25,7 +25,7 @@ check: $(BIN)/.ready ## lint, types, doors between rooms, generated files in ste
 	@$(BIN)/python tests/tools/stage.py "ruff" $(BIN)/ruff check .
 	@$(BIN)/python tests/tools/stage.py "ruff format" $(BIN)/ruff format --check --quiet .
 	@$(BIN)/python tests/tools/stage.py "mypy" $(BIN)/mypy
-	@$(BIN)/python tests/tools/stage.py "mypy of the tests' tools" $(BIN)/mypy tests/lib/sluice_testing tests/cluster/kube tests/tools tests/bench tests/demo
+	@$(BIN)/python tests/tools/stage.py "mypy of the tests' tools" $(BIN)/mypy tests/lib/sluice_testing tests/cluster/kube tests/tools tests/bench tests/demo tests/differential
 	@$(BIN)/python tests/tools/stage.py "import-linter" $(BIN)/lint-imports --no-logo
 	@$(BIN)/python tests/tools/stage.py "generated files in step" $(CRD) --check
 	@$(BIN)/python tests/tools/stage.py "lock files in step" $(BIN)/python tests/tools/locks.py --check
@@ -41,6 +41,10 @@ bench-memory: $(BIN)/.ready postgres ## RSS of the proxy: of a client that rests
 .PHONY: isolation
 isolation: $(BIN)/.ready postgres ## 240 clients on 6 connections for 5 minutes: nobody may see what is not his
 	@PYTHONPATH=tests/lib $(BIN)/python tests/isolation/isolation.py
+
+.PHONY: differential
+differential: $(BIN)/.ready postgres ## the same scripts direct and through the proxy: equal to the byte?
+	@PYTHONPATH=tests/lib $(BIN)/python tests/differential/differential.py
 
 .PHONY: images
 images: cluster ## build the images and load them into the cluster

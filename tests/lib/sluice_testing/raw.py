@@ -11,6 +11,7 @@ import secrets
 import socket
 import ssl
 import struct
+from contextlib import suppress
 from typing import NamedTuple, Self
 
 PROTOCOL_3_0 = 196608
@@ -101,6 +102,19 @@ class RawClient:
             if step == AUTHENTICATION_OK:
                 return self._welcome()
             self.send(scram.answer(step, message.body[4:]))
+
+    def greet(self, packet: bytes, password: str) -> list[Message]:
+        """Sends a startup packet: the answers up to ReadyForQuery, if it comes."""
+        scram = Scram(password)
+        heard: list[Message] = []
+        with suppress(ConnectionError, TimeoutError):
+            self.send(packet)
+            while not heard or heard[-1].kind != "Z":
+                heard.append(self.read())
+                step = struct.unpack("!i", heard[-1].body[:4])[0] if heard[-1].kind == "R" else 0
+                if step != AUTHENTICATION_OK:
+                    self.send(scram.answer(step, heard[-1].body[4:]))
+        return heard
 
     def _welcome(self) -> list[Message]:
         messages = self.read_until("Z")
@@ -261,7 +275,7 @@ def string(text: str | bytes) -> bytes:
     return (text.encode() if isinstance(text, str) else text) + b"\0"
 
 
-def startup(protocol: int = PROTOCOL_3_0, **parameters: str) -> bytes:
+def startup(protocol: int = PROTOCOL_3_0, **parameters: str | bytes) -> bytes:
     pairs = b"".join(string(name) + string(value) for name, value in parameters.items())
     return struct.pack("!ii", len(pairs) + 9, protocol) + pairs + b"\0"
 
@@ -280,13 +294,23 @@ def parse(sql: str | bytes, name: str = "", types: tuple[int, ...] = ()) -> byte
     return message("P", string(name), string(sql), numbers)
 
 
-def bind(*values: str | bytes | None, portal: str = "", name: str = "") -> bytes:
-    """Every parameter and every result column as text."""
-    parts = [string(portal), string(name), struct.pack("!hh", 0, len(values))]
+def bind(
+    *values: str | bytes | None,
+    portal: str = "",
+    name: str = "",
+    formats: tuple[int, ...] = (),
+    results: tuple[int, ...] = (),
+) -> bytes:
+    """Parameters and result columns are text unless `formats` and `results` say 1, binary."""
+    parts = [string(portal), string(name), _int16s(len(formats), *formats), _int16s(len(values))]
     for value in values:
         raw = value.encode() if isinstance(value, str) else value
         parts.append(struct.pack("!i", -1) if raw is None else struct.pack("!i", len(raw)) + raw)
-    return message("B", *parts, struct.pack("!h", 0))
+    return message("B", *parts, _int16s(len(results), *results))
+
+
+def _int16s(*numbers: int) -> bytes:
+    return struct.pack(f"!{len(numbers)}h", *numbers)
 
 
 def describe(what: str, name: str = "") -> bytes:

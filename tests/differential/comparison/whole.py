@@ -1,0 +1,148 @@
+"""All cells of one server: PostgreSQL is asked once, then the proxy with each pool size."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from comparison import generated
+from comparison.cell import Cell, Truth, whole_truth
+from comparison.findings import Finding, Tally
+from comparison.ground import Ground
+from sluice_proxy.config import Certificate, PoolSettings, ProxyConfig, Target
+from sluice_testing import postgres
+from sluice_testing.certificates import Authority, Leaf
+from sluice_testing.door import Door
+from sluice_testing.proxy import ProxyProcess
+from sluice_testing.stories import Cut, Story
+from wirescripts import catalogue
+
+SHORT = 400  # bytes of a script that is told byte by byte
+TINY = 130  # … that is told once for every place where it can be split
+TINY_ONES = 14
+SHRUNK = 3  # so many generated scripts that differ are made small
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to tell, and how."""
+
+    only: str = ""
+    pools: tuple[int, ...] = (1, 5)
+    generated: int = 300
+    seed: int = 0
+    alone: bool = False
+    against_itself: bool = False
+
+    def written(self, major: int) -> list[Story]:
+        return [story for story in catalogue.for_major(major) if self.only in story.name]
+
+    def by_dice(self) -> list[Story]:
+        return generated.made(self.generated, self.seed) if self.only in "generated" else []
+
+
+def majors_tally(build: Path, folder: Path, plan: Plan) -> list[Tally]:
+    """Everything of one major, on a server of its own."""
+    major = int(build.name)
+    authority = Authority()
+    server = postgres.with_app(build, folder / f"postgres-{major}", authority)
+    try:
+        ground = Ground(server)
+        stories = [*plan.written(major), *plan.by_dice()]
+        told = whole_truth(ground, _direct(ground), stories)
+        leaf = authority.issue("localhost", "127.0.0.1")
+        return [
+            _cell(ground, told, plan, pool, folder / f"proxy-{major}-{pool}", leaf)
+            for pool in plan.pools
+        ]
+    finally:
+        server.destroy()
+
+
+def _cell(ground: Ground, told: Truth, plan: Plan, pool: int, folder: Path, leaf: Leaf) -> Tally:
+    tally = Tally(ground.server.major, pool)
+    with _door(ground, plan, pool, folder, leaf, tally) as door:
+        cell = Cell(ground, door, told, tally, plan.alone)
+        for number, finding in enumerate(findings(cell, plan, _direct(ground))):
+            if finding:
+                print(f"== {tally.name}: {finding}", flush=True)
+            if number % 100 == 0 and number:
+                print(f"   {tally.name}: {number}, {len(tally.different)} different", flush=True)
+        cell.close()
+    print(f"   {tally.name}: {tally.runs} told, {len(tally.different)} different", flush=True)
+    return tally
+
+
+@contextmanager
+def _door(
+    ground: Ground, plan: Plan, pool: int, folder: Path, leaf: Leaf, tally: Tally
+) -> Iterator[Door]:
+    if plan.against_itself:
+        yield _direct(ground)
+        return
+    folder.mkdir()
+    proxy = ProxyProcess(configuration(ground, pool, leaf), folder)
+    try:
+        proxy.wait_until_ready()
+        yield Door(proxy.host, proxy.port, "")
+    finally:
+        try:
+            proxy.finish()
+        except AssertionError as error:
+            tally.findings.append(Finding("the proxy's whole life", "", str(error)[-3000:]))
+            print(f"== {tally.name}: {tally.findings[-1]}", flush=True)
+
+
+def configuration(ground: Ground, pool: int, leaf: Leaf) -> ProxyConfig:
+    """max_connections is 100, so a percent is a connection."""
+    return ProxyConfig(
+        name="differential",
+        targets=(Target(ground.server.host, ground.server.port),),
+        users=ground.users(),
+        certificate=Certificate(leaf.chain, leaf.private_key),
+        require_tls=False,
+        pool=PoolSettings(pool, 10),
+        drain_seconds=5,
+    )
+
+
+def findings(cell: Cell, plan: Plan, direct: Door) -> Iterator[Finding | None]:
+    """Every telling of a cell, one after the other: whole, cut, split and generated."""
+    written, by_dice = plan.written(cell.tally.major), plan.by_dice()
+    cell.tally.scripts, cell.tally.generated = len(written), len(by_dice)
+    whole = cell.tell_all(written)
+    byte_by_byte = cell.tell_all(short(written), Cut(size=1))
+    splits = (
+        finding
+        for story in tiny(written)
+        for at in range(1, max(len(step.send) for step in story.steps))
+        for finding in cell.tell_all([story], Cut(at=at))
+    )
+    yield from chain(whole, byte_by_byte, splits)
+    yield from _generated(cell, by_dice, direct)
+
+
+def short(stories: list[Story]) -> list[Story]:
+    return [story for story in stories if 0 < story.size <= SHORT]
+
+
+def tiny(stories: list[Story]) -> list[Story]:
+    """A few of each theme."""
+    fit = [story for story in stories if 0 < story.size <= TINY]
+    return fit[:: max(1, len(fit) // TINY_ONES)]
+
+
+def _generated(cell: Cell, stories: list[Story], direct: Door) -> Iterator[Finding | None]:
+    shrunk = 0
+    for story in stories:
+        for finding in cell.tell_all([story]):
+            if finding and "hung" not in finding.what and shrunk < SHRUNK:
+                shrunk += 1
+                yield cell.shrunk(story, direct) or finding
+            else:
+                yield finding
+
+
+def _direct(ground: Ground) -> Door:
+    return Door(ground.server.host, ground.server.port, "")

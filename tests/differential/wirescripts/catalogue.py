@@ -1,0 +1,36 @@
+"""Every script, each named by its theme."""
+
+from dataclasses import replace
+
+from sluice_testing.stories import Story
+from wirescripts import copying, extended, pipelines, simple
+
+THEMES = {
+    "simple": simple.SCRIPTS,
+    "notices": simple.NOTICES,
+    "transactions": simple.TRANSACTIONS,
+    "function calls": simple.FUNCTION_CALLS,
+    "extended": extended.SCRIPTS,
+    "unnamed": extended.UNNAMED,
+    "portals": extended.PORTALS,
+    "pipelines": pipelines.SCRIPTS,
+    "flush": pipelines.FLUSHES,
+    "strings": pipelines.STRINGS,
+    "copy in": copying.IN,
+    "copy in, extended": copying.IN_EXTENDED,
+    "copy out": copying.OUT,
+    "stray copy messages": copying.STRAY,
+}
+
+SCRIPTS: list[Story] = [
+    replace(script, name=f"{theme}: {script.name}")
+    for theme, scripts in THEMES.items()
+    for script in scripts
+]
+NAMES = [script.name for script in SCRIPTS]
+assert len(NAMES) == len(set(NAMES)), sorted({name for name in NAMES if NAMES.count(name) > 1})
+
+
+def for_major(major: int) -> list[Story]:
+    """Those that a server of this version knows."""
+    return [script for script in SCRIPTS if major >= script.since]
