@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from sluice_testing import postgres
 from sluice_testing.certificates import Authority, Trust
 from sluice_testing.door import Door
 from sluice_testing.fixtures import DoorOf, MakeConfig, StartProxy
-from sluice_testing.local import LocalProxy, manifests
 from sluice_testing.postgres import APP_DATABASE, APP_PASSWORD, APP_USER, Postgres
 from sluice_testing.proxy import PROXY, ProxyProcess
 
@@ -89,30 +88,6 @@ def own_server(servers: Servers, request: pytest.FixtureRequest) -> Iterator[Pos
     server = servers.make(f"own-{request.node.name.replace('/', '-')}")
     yield server
     server.destroy()
-
-
-@pytest.fixture(scope="session")
-def local_doors(
-    servers: Servers, trust: Trust, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[Postgres], Door]]:
-    """The door of a `sluice run` with 5 connections to a shared server, one for each server."""
-    running: dict[int, LocalProxy] = {}
-
-    def door(server: Postgres) -> Door:
-        if DIRECT:
-            return Door(server.host, server.port, trust.file)
-        if server.major not in running:
-            folder = tmp_path_factory.mktemp("local")
-            leaf = trust.authority.issue("localhost", "127.0.0.1")
-            (folder / "stories.yaml").write_text(manifests(server, leaf, trust.authority.pem))
-            running[server.major] = LocalProxy([folder / "stories.yaml"], folder)
-            running[server.major].wait_until_guided()
-        local = running[server.major]
-        return Door(local.host, local.port, trust.file)
-
-    yield door
-    for local in running.values():
-        local.finish()
 
 
 @pytest.fixture

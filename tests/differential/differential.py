@@ -1,6 +1,6 @@
 """`make differential`: the same scripts, told to PostgreSQL and through the proxy.
 
-Every major × pool size 1 and 5, other clients moving in between; the transcripts must be
+Every major with pool size 1 and 5, other clients moving in between; the transcripts must be
 equal but for what `comparison/normalise.py` lists. Prints what differs, writes
 build/differential.json. Options, from the environment:
 

@@ -65,7 +65,7 @@ def test_every_script(
 
 def test_there_are_enough_scripts_and_each_pitfall_has_one() -> None:
     shown = {number for script in SCRIPTS for number in script.pitfalls}
-    assert len(SCRIPTS) >= 300
+    assert len({script.name for script in SCRIPTS}) == len(SCRIPTS) >= 300
     assert shown == PITFALLS - ELSEWHERE.keys()
 
 

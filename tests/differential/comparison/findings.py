@@ -83,9 +83,8 @@ def _message(message: Message) -> str:
     if message.kind in "EN":
         fields = message.fields
         return f"{message.kind}({' '.join(f'{k}:{fields[k]}' for k in FIELDS if k in fields)})"
-    return (
-        f"{message.kind}({_short(repr(message.body)[2:-1], 120)})" if message.body else message.kind
-    )
+    body = _short(repr(message.body)[2:-1], 120)
+    return f"{message.kind}({body})" if body else message.kind
 
 
 def _short(text: str, size: int) -> str:

@@ -27,8 +27,6 @@ SCRIPTS: list[Story] = [
     for theme, scripts in THEMES.items()
     for script in scripts
 ]
-NAMES = [script.name for script in SCRIPTS]
-assert len(NAMES) == len(set(NAMES)), sorted({name for name in NAMES if NAMES.count(name) > 1})
 
 
 def for_major(major: int) -> list[Story]:

@@ -30,7 +30,8 @@ SCRIPTS = [
           formats=(1,), results=(1,)) + describe("P") + execute() + SYNC),
     story("NULL parameters", parse("SELECT $1::int IS NULL, $2") + bind(None, None) + execute()
           + SYNC),
-    story("types are found out", parse("SELECT $1 + 1, $2 || 'x', $3::date") + describe("S") + SYNC),
+    story("types are found out", parse("SELECT $1 + 1, $2 || 'x', $3::date") + describe("S")
+          + SYNC),
     story("types are given in part", parse("SELECT $1, $2::int", types=(TEXT, 0)) + describe("S")
           + SYNC),
     story("an undetermined type", parse("SELECT $1 IS NULL") + describe("S") + SYNC, ONE + SYNC),
@@ -41,7 +42,8 @@ SCRIPTS = [
     story("Sync alone", SYNC, pitfalls=(1,)),
     story("three Syncs", Step(SYNC * 3, count=3), pitfalls=(1,)),
     story("an error in Parse", BAD + SYNC, ONE + SYNC, pitfalls=(2,)),
-    story("an error in Bind", parse("SELECT $1::int", types=(INT4,)) + bind("x") + execute() + SYNC),
+    story("an error in Bind", parse("SELECT $1::int", types=(INT4,)) + bind("x") + execute()
+          + SYNC),
     story("an error in Describe", ONE + describe("S", "nobody") + ONE + SYNC, ONE + SYNC),
     story("an error in Execute", parse("SELECT 1/0") + bind() + execute() + ONE + SYNC),
     story("an error after rows", run("SELECT 1/(3-g) FROM generate_series(1, 5) g") + ONE + SYNC),
@@ -122,8 +124,8 @@ UNNAMED = [
           bind() + execute() + SYNC, pitfalls=(3, 21)),
     story("a failed simple query ends it", parse("SELECT 7") + SYNC, query("SELECT 1/0"),
           bind() + execute() + SYNC, pitfalls=(3, 21)),
-    story("a simple query of bad syntax ends it", parse("SELECT 7") + SYNC, query("SELECT FROM FROM"),
-          bind() + execute() + SYNC, pitfalls=(21,)),
+    story("a simple query of bad syntax ends it", parse("SELECT 7") + SYNC,
+          query("SELECT FROM FROM"), bind() + execute() + SYNC, pitfalls=(21,)),
     story("an empty query ends it", parse("SELECT 7") + SYNC, query(""), bind() + execute() + SYNC,
           pitfalls=(21,)),
     story("a skipped Parse leaves the earlier one", parse("SELECT 7") + SYNC,
