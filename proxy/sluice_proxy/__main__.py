@@ -2,7 +2,9 @@
 
 import argparse
 import asyncio
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from sluice_proxy.app import Addresses, App, serve
@@ -36,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--admin", type=_admin_address, default=("", ADMIN_PORT))
     parser.add_argument("--log-format", choices=("json", "text"), default="json")
     chosen = parser.parse_args(arguments)
-    addresses = Addresses(*chosen.listen, *chosen.admin)
+    own = os.environ.get("SLUICE_POD_IP", "")
+    addresses = replace(Addresses(*chosen.listen, *chosen.admin), own=own)
     try:
         asyncio.run(_run(FileSource(chosen.config), addresses, chosen.log_format == "json"))
     except (ConfigError, OSError) as error:

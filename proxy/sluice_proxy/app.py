@@ -7,7 +7,6 @@ import os
 import secrets
 import signal
 import socket
-import ssl
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,8 +25,10 @@ from sluice_proxy.targets.health import AVAILABLE, TargetHealth
 from sluice_proxy.targets.roles import Memory, Roles
 from sluice_proxy.transport.addresses import LOOK_EVERY, drain_old_addresses
 from sluice_proxy.transport.connector import Connector, Route
-from sluice_proxy.transport.contexts import client_context, server_context
+from sluice_proxy.transport.contexts import Identity, client_context, identity_of
+from sluice_proxy.transport.knock import Knock
 from sluice_proxy.transport.listener import Listener
+from sluice_proxy.transport.peers import Peers
 from sluice_proxy.transport.reactor import Reactor
 from sluice_proxy.transport.stream import Stream
 from sluice_proxy.transport.tasks import Tasks, survived
@@ -52,6 +53,8 @@ class Addresses:
     port: int = contract.CLIENT_PORT
     admin_host: str = ""
     admin_port: int = contract.ADMIN_PORT
+    # The pod's address, as the other pods of this proxy see it; empty where there are none.
+    own: str = ""
 
 
 class App:
@@ -70,10 +73,11 @@ class App:
         self.config_error = ""
         self.draining = False
         self.ready = False
-        self._certificate: ssl.SSLContext | None = None
+        self._identity: Identity | None = None
         self.hub: Hub
         self.health: TargetHealth
         self._connector: Connector
+        self._peers: Peers
         self._door: Door
         self._loop: asyncio.AbstractEventLoop
         self._reactor: Reactor
@@ -108,12 +112,14 @@ class App:
     def _build(self, settings: ProxyConfig, text: str) -> None:
         logs.configure(json=self._json_logs, debug=settings.debug_logging)
         route = self._route(settings, 0)
-        self._certificate = _certificate(settings)
+        self._identity = _identity(settings)
         route.roles.prepare()
         self.health = TargetHealth(settings.targets[0])
         self._connector = Connector(self._reactor, self._tasks, route, self.health)
         self.hub = Hub(self._connector, self._reactor.clock, self.counters)
         self._connector.hub = self.hub
+        addresses = self._addresses
+        self._peers = Peers(self.hub, self._reactor, self._tasks, addresses.own, addresses.port)
         self._adopt(settings, text, route)
 
     def _route(self, settings: ProxyConfig, generation: int) -> Route:
@@ -121,7 +127,7 @@ class App:
         context = client_context(settings.target_tls)
         return Route(
             settings.targets[0], settings.target_tls.mode, context, roles, generation,
-            settings.pool.init_query,
+            settings.pool.init_query, settings.target_tls.negotiation == "Direct",
         )  # fmt: skip
 
     def _adopt(self, settings: ProxyConfig, text: str, route: Route) -> None:
@@ -130,11 +136,14 @@ class App:
         self.config_hash = contract.digest(text)
         self.config_error = ""
         self._connector.route = route
+        identity = self._identity
+        self._peers.adopt(settings.peers, identity)
         self._door = Door(
-            offers_tls=self._certificate is not None,
+            offers_tls=identity is not None,
             requires_tls=settings.require_tls,
             verifiers=route.roles.verifiers,
             nonce=_nonce,
+            binding=None if identity is None else identity.binding,
         )
         self.hub.idle_client_timeout = float(settings.idle_client_timeout_seconds)
         self.hub.pools.borrow_timeout = float(settings.pool.connection_borrow_timeout_seconds)
@@ -155,13 +164,14 @@ class App:
     def _on_client(self, sock: socket.socket, address: str) -> None:
         self.counters.clients_accepted += 1
         doorway = Doorway(
-            self._door, self._certificate, self._on_login, self.hub.cancel,
+            self._door, self._identity and self._identity.context,
+            self._on_login, self._peers.cancel,
             self.counters, self._reactor.now,
         )  # fmt: skip
         stream = Stream(self._reactor, sock, address, doorway)
         doorway.peer = stream
         self._doorways.add(doorway)
-        stream.start()
+        Knock(self._reactor, sock, stream, doorway.on_direct_tls).start()
 
     def _on_login(self, doorway: Doorway, login: Login, ahead: bytes) -> None:
         stream = doorway.peer
@@ -234,7 +244,7 @@ class App:
             if contract.digest(text) == self.config_hash:
                 self.config_error = ""
                 return
-            certificate = _certificate(settings)
+            identity = _identity(settings)
             route = self._route(settings, self.hub.generation + _outdates(self.config, settings))
             await self._loop.run_in_executor(None, route.roles.prepare)
         except (ConfigError, OSError) as error:
@@ -242,13 +252,13 @@ class App:
             self.counters.config_errors += 1
             log.error("configuration refused, the old one stays", extra={"error": str(error)})
             return
-        self._swap(settings, text, route, certificate)
+        self._swap(settings, text, route, identity)
 
     def _swap(
-        self, settings: ProxyConfig, text: str, route: Route, certificate: ssl.SSLContext | None
+        self, settings: ProxyConfig, text: str, route: Route, identity: Identity | None
     ) -> None:
         logs.configure(json=self._json_logs, debug=settings.debug_logging)
-        self._certificate = certificate
+        self._identity = identity
         old = self.config
         self._adopt(settings, text, route)
         if _moved(old, settings):
@@ -303,8 +313,8 @@ def _nonce() -> str:
     return secrets.token_urlsafe(18)
 
 
-def _certificate(settings: ProxyConfig) -> ssl.SSLContext | None:
-    return None if settings.certificate is None else server_context(settings.certificate)
+def _identity(settings: ProxyConfig) -> Identity | None:
+    return None if settings.certificate is None else identity_of(settings.certificate)
 
 
 def _moved(old: ProxyConfig, new: ProxyConfig) -> bool:

@@ -26,16 +26,24 @@ class ProxyError(Exception):
     hint = ""
     transient = False
 
-    def __init__(self, message: str, *, hint: str | None = None, sqlstate: str | None = None):
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        sqlstate: str | None = None,
+        detail: str = "",
+    ):
         super().__init__(message)
         self.message = message
+        self.detail = detail
         if hint is not None:
             self.hint = hint
         if sqlstate is not None:
             self.sqlstate = sqlstate
 
     def fields(self) -> ErrorFields:
-        return ErrorFields(self.severity, self.sqlstate, self.message, self.hint)
+        return ErrorFields(self.severity, self.sqlstate, self.message, self.hint, self.detail)
 
 
 class ClientProtocolError(ProxyError):

@@ -20,10 +20,17 @@ from sluice_proxy.session.client_login import (
     ReadStartup,
     Send,
     StartTLS,
+    Unwelcome,
     log_in,
 )
 from sluice_proxy.wire import messages, scram
-from sluice_proxy.wire.startup import CancelRequest, GSSENCRequest, SSLRequest, Startup
+from sluice_proxy.wire.startup import (
+    CancelRequest,
+    DirectTLS,
+    GSSENCRequest,
+    SSLRequest,
+    Startup,
+)
 
 SALT = b"0123456789abcdef"
 VERIFIER = scram.derive_verifier("secret", SALT, 4096)
@@ -35,8 +42,10 @@ def verifiers(name: str) -> list[scram.Verifier]:
     return [VERIFIER, OLD] if name == "app" else [scram.mock_verifier(name, b"x" * 32)]
 
 
-def door(*, offers_tls: bool = True, requires_tls: bool = False) -> Door:
-    return Door(offers_tls, requires_tls, verifiers, lambda: "servernonce")
+def door(
+    *, offers_tls: bool = True, requires_tls: bool = False, binding: bytes | None = None
+) -> Door:
+    return Door(offers_tls, requires_tls, verifiers, lambda: "servernonce", binding)
 
 
 class Talk:
@@ -64,10 +73,12 @@ class Talk:
         return self
 
 
-def prove(talk: Talk, password: str = "secret", mechanism: bytes = b"SCRAM-SHA-256") -> Talk:
-    client = scram.ClientExchange("clientnonce")
+def prove(
+    talk: Talk, password: str = "secret", binding: scram.ChannelBinding = scram.UNBOUND
+) -> Talk:
+    client = scram.ClientExchange("clientnonce", binding)
     assert isinstance(talk.wanted, ReadPassword)
-    talk.give(messages.sasl_initial_response(mechanism, client.first())[5:])
+    talk.give(messages.sasl_initial_response(binding.mechanism, client.first())[5:])
     challenge = client.server_first(talk.sent[talk.sent.rindex(b"r=clientnonce") :])
     keys = scram.derive_client_keys(password, challenge.salt, challenge.iterations)
     talk.give(client.final(keys))
@@ -91,6 +102,7 @@ def test_with_the_previous_password() -> None:
 
 
 def test_the_database_is_the_user_where_none_is_named() -> None:
+    """Pitfall 42."""
     for parameters in ({b"user": b"app"}, {b"user": b"app", b"database": b""}):
         outcome = prove(Talk(door()).give(Startup(0, parameters))).outcome
         assert isinstance(outcome, Login)
@@ -148,17 +160,110 @@ def test_a_door_without_tls_says_no_and_goes_on(asked: list[Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked",
+    ("asked", "version"),
     [
-        [SSLRequest(), None, SSLRequest()],
-        [GSSENCRequest(), GSSENCRequest()],
-        [SSLRequest(), None, GSSENCRequest()],
-        [GSSENCRequest(), SSLRequest(), None, GSSENCRequest()],
+        ([SSLRequest(), None, SSLRequest()], "1234.5679"),
+        ([GSSENCRequest(), GSSENCRequest()], "1234.5680"),
+        ([SSLRequest(), None, GSSENCRequest()], "1234.5680"),
+        ([GSSENCRequest(), SSLRequest(), None, GSSENCRequest()], "1234.5680"),
+        ([DirectTLS(), "postgresql", SSLRequest(), SSLRequest()], "1234.5679"),
+        ([DirectTLS(), "postgresql", GSSENCRequest(), GSSENCRequest()], "1234.5680"),
     ],
 )
-def test_asking_twice_is_refused(asked: list[Any]) -> None:
-    with pytest.raises(ClientProtocolError, match="a second"):
+def test_asking_twice_is_refused(asked: list[Any], version: str) -> None:
+    """Pitfall 41: each at most once; a second is a version that nobody speaks."""
+    with pytest.raises(FeatureNotSupported) as caught:
         Talk(door()).give_all(asked)
+    told = f"unsupported frontend protocol {version}: server supports 3.0 to 3.2"
+    assert caught.value.message == told
+
+
+def test_direct_tls() -> None:
+    talk = Talk(door(requires_tls=True)).give(DirectTLS())
+    assert talk.wanted == StartTLS(b"")
+    outcome = prove(talk.give("postgresql").give(USER)).outcome
+    assert isinstance(outcome, Login)
+    assert outcome.encrypted
+
+
+def test_asking_for_encryption_within_direct_tls_is_declined() -> None:
+    talk = Talk(door()).give_all([DirectTLS(), "postgresql", GSSENCRequest(), SSLRequest()])
+    assert talk.sent == b"NN"
+    outcome = prove(talk.give(USER)).outcome
+    assert isinstance(outcome, Login)
+    assert outcome.encrypted
+
+
+@pytest.mark.parametrize("protocol", [None, "http/1.1", ""])
+def test_direct_tls_for_another_protocol_is_not_answered(protocol: str | None) -> None:
+    """Pitfall 41: PostgreSQL requires ALPN there, and says nothing to whom does without."""
+    with pytest.raises(Unwelcome, match="ALPN"):
+        Talk(door()).give_all([DirectTLS(), protocol])
+
+
+def test_direct_tls_without_a_certificate_is_not_answered() -> None:
+    with pytest.raises(Unwelcome):
+        Talk(door(offers_tls=False)).give(DirectTLS())
+
+
+@pytest.mark.parametrize("protocol", [None, "postgresql"])
+def test_after_an_ssl_request_alpn_may_be_missing(protocol: str | None) -> None:
+    assert prove(Talk(door()).give_all([SSLRequest(), protocol, USER])).outcome
+
+
+BINDING = b"hash of our certificate"
+
+
+class TestChannelBinding:
+    """Pitfall 46: -PLUS is offered over TLS alone, and only if the certificate allows it."""
+
+    OVER_TLS = (
+        [SSLRequest(), None, USER],
+        [DirectTLS(), "postgresql", USER],
+    )
+
+    @pytest.mark.parametrize("packets", OVER_TLS)
+    def test_over_tls(self, packets: list[Any]) -> None:
+        talk = Talk(door(binding=BINDING)).give_all(packets)
+        assert talk.sent == messages.authentication(10, b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0")
+        assert prove(talk, binding=scram.bound_to(BINDING)).outcome
+
+    def test_over_tls_it_is_not_forced_on_anybody(self) -> None:
+        talk = Talk(door(binding=BINDING)).give_all([SSLRequest(), None, USER])
+        assert prove(talk).outcome
+
+    @pytest.mark.parametrize(("binding", "packets"), [(None, OVER_TLS[0]), (BINDING, [USER])])
+    def test_is_not_offered(self, binding: bytes | None, packets: list[Any]) -> None:
+        talk = Talk(door(binding=binding)).give_all(packets)
+        assert talk.sent == messages.authentication(10, b"SCRAM-SHA-256\0\0")
+        plus = messages.sasl_initial_response(b"SCRAM-SHA-256-PLUS", b"p=x,,n=,r=abc")
+        with pytest.raises(ClientProtocolError, match="invalid SASL authentication mechanism"):
+            talk.give(plus[5:])
+
+    @pytest.mark.parametrize(
+        ("said", "message"),
+        [
+            (scram.NOT_OFFERED, "SCRAM channel binding negotiation error"),
+            (scram.bound_to(b"another certificate"), "SCRAM channel binding check failed"),
+        ],
+    )
+    def test_somebody_in_between_is_found_out(
+        self, said: scram.ChannelBinding, message: str
+    ) -> None:
+        talk = Talk(door(binding=BINDING)).give_all(self.OVER_TLS[0])
+        with pytest.raises(ClientProtocolError) as caught:
+            prove(talk, binding=said)
+        fields = caught.value.fields()
+        assert (fields.sqlstate, fields.message) == ("28000", message)
+        assert fields.detail
+
+
+def test_the_first_message_may_come_after_the_mechanism() -> None:
+    talk = Talk(door()).give(USER)
+    talk.give(b"SCRAM-SHA-256\0\xff\xff\xff\xff")
+    assert talk.sent.endswith(messages.authentication(11))
+    talk.give(b"n,,n=,r=abc")
+    assert b"r=abcservernonce" in talk.sent
 
 
 def test_in_clear_where_tls_is_required() -> None:
@@ -180,6 +285,7 @@ def test_a_cancel_request_needs_neither_tls_nor_password(before: list[Any]) -> N
 
 @pytest.mark.parametrize(("user", "password"), [(b"app", "wrong"), (b"nobody", "secret")])
 def test_wrong_password_and_unknown_role_are_one_answer(user: bytes, password: str) -> None:
+    """Pitfalls 45 and 49: FATAL 28P01, after the whole exchange, whoever it is."""
     talk = Talk(door()).give(Startup(0, {b"user": user}))
     with pytest.raises(AuthenticationFailed) as caught:
         prove(talk, password)
@@ -190,32 +296,66 @@ def test_wrong_password_and_unknown_role_are_one_answer(user: bytes, password: s
 
 @pytest.mark.parametrize("parameters", [{}, {b"user": b""}, {b"database": b"x"}])
 def test_without_a_user(parameters: dict[bytes, bytes]) -> None:
+    """Pitfall 42."""
     with pytest.raises(ProxyError, match="user name is missing") as caught:
         Talk(door()).give(Startup(0, parameters))
     assert caught.value.sqlstate == "28000"
 
 
-@pytest.mark.parametrize("value", [b"true", b"on", b"database", b"1", b"YES"])
+@pytest.mark.parametrize("value", [b"true", b"on", b"database", b"1", b"YES", b"Tr"])
 def test_replication_is_refused(value: bytes) -> None:
-    with pytest.raises(FeatureNotSupported, match="streaming replication"):
+    with pytest.raises(FeatureNotSupported, match="streaming replication") as caught:
         Talk(door()).give(Startup(0, {b"user": b"app", b"replication": value}))
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("value", [b"false", b"OFF", b"0", b"no", b"n", b"f"])
+def test_no_replication_is_an_ordinary_login(value: bytes) -> None:
+    assert prove(Talk(door()).give(Startup(0, {b"user": b"app", b"replication": value}))).outcome
+
+
+@pytest.mark.parametrize("value", [b"", b"maybe", b"o", b"DATABASE", b"\xff"])
+def test_replication_is_a_boolean_or_the_word_database(value: bytes) -> None:
+    with pytest.raises(ProxyError, match='invalid value for parameter "replication"') as caught:
+        Talk(door()).give(Startup(0, {b"user": b"app", b"replication": value}))
+    assert caught.value.sqlstate == "22023"
 
 
 @pytest.mark.parametrize(
-    ("minor", "options", "unknown"),
+    ("minor", "options", "told"),
     [
-        (0, {b"_pq_.x": b"1"}, [b"_pq_.x"]),
-        (2, {}, []),
-        (9999, {b"_pq_.a": b"", b"_pq_.b": b""}, [b"_pq_.a", b"_pq_.b"]),
+        (0, {b"_pq_.x": b"1"}, (0, [b"_pq_.x"])),
+        (1, {b"_pq_.x": b"1"}, (1, [b"_pq_.x"])),
+        (2, {b"_pq_.x": b"1"}, (2, [b"_pq_.x"])),
+        (3, {}, (2, [])),
+        (9999, {b"_pq_.a": b"", b"_pq_.b": b""}, (2, [b"_pq_.a", b"_pq_.b"])),
     ],
 )
 def test_what_is_not_known_is_negotiated_before_the_password(
-    minor: int, options: dict[bytes, bytes], unknown: list[bytes]
+    minor: int, options: dict[bytes, bytes], told: tuple[int, list[bytes]]
 ) -> None:
+    """Pitfall 43: newer versions and unknown options are told once, before authentication."""
     talk = Talk(door()).give(Startup(minor, {b"user": b"app", **options}))
-    negotiation = messages.negotiate_protocol_version(unknown)
+    negotiation = messages.negotiate_protocol_version(*told)
     assert talk.sent == negotiation + messages.authentication(10, b"SCRAM-SHA-256\0\0")
+    assert talk.sent.count(negotiation) == 1
+    sent = talk.sent
     assert prove(talk).outcome
+    assert talk.sent.removeprefix(sent)[:1] == b"R", "nothing is negotiated again"
+
+
+@pytest.mark.parametrize("minor", [0, 1, 2])
+def test_versions_that_are_spoken_are_not_negotiated(minor: int) -> None:
+    talk = Talk(door()).give(Startup(minor, {b"user": b"app"}))
+    assert talk.sent == messages.authentication(10, b"SCRAM-SHA-256\0\0")
+
+
+@pytest.mark.parametrize(("minor", "size"), [(0, 4), (1, 4), (2, 32), (3, 32), (9999, 32)])
+def test_the_size_of_the_cancel_key_goes_with_the_version(minor: int, size: int) -> None:
+    """Pitfall 44: what a client speaks has nothing to do with what the server speaks."""
+    outcome = prove(Talk(door()).give(Startup(minor, {b"user": b"app"}))).outcome
+    assert isinstance(outcome, Login)
+    assert outcome.key_size == size
 
 
 @pytest.mark.parametrize(
@@ -227,6 +367,7 @@ def test_what_is_not_known_is_negotiated_before_the_password(
         (b"SCRAM-SHA-256-PLUS\0\0\0\0\1x", "invalid SASL authentication mechanism"),
         (b"SCRAM-SHA-256\0\0\0\0\4junk", "malformed SCRAM message"),
         (b"SCRAM-SHA-256\0\0\0\0\x18p=tls-unique,,n=,r=abcdefg", "malformed"),
+        (b"SCRAM-SHA-256\0\0\0\0\x0dn,a=x,n=,r=ab", "authorization identity"),
     ],
 )
 def test_a_malformed_first_message(answer: bytes, words: str) -> None:

@@ -23,6 +23,7 @@ STARTUP = messages.startup([(b"user", b"app")])
 class LoginPeer(FakePeer):
     owner: Any = None
     handshaker: Any = None
+    alpn: str | None = None
 
     def start_tls(self, context: Any, handshaker: Any) -> None:
         self.handshaker = handshaker
@@ -31,11 +32,11 @@ class LoginPeer(FakePeer):
 class Entrance:
     """A doorway and all that it may do."""
 
-    def __init__(self, *, requires_tls: bool = False) -> None:
+    def __init__(self, *, requires_tls: bool = False, offers_tls: bool = True) -> None:
         self.counters = Counters()
         self.logins: list[tuple[Login, bytes]] = []
         self.cancelled: list[tuple[CancelRequest, Callable[[], None]]] = []
-        door = Door(True, requires_tls, lambda _: [VERIFIER], lambda: "servernonce")
+        door = Door(offers_tls, requires_tls, lambda _: [VERIFIER], lambda: "servernonce")
         self.doorway = Doorway(
             door, "context", lambda _, login, ahead: self.logins.append((login, ahead)),
             lambda request, done: self.cancelled.append((request, done)), self.counters, 0.0,
@@ -64,6 +65,7 @@ class Entrance:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
 def test_a_login_in_pieces_of_any_size(size: int) -> None:
+    """Pitfall 42."""
     entrance = Entrance()
     entrance.sends(STARTUP, size)
     entrance.proves(size=size)
@@ -94,8 +96,33 @@ def test_bytes_before_the_handshake_are_never_taken_for_secured_ones() -> None:
     entrance = Entrance()
     entrance.sends(SSL + STARTUP)
     assert fields(entrance.peer.take())["M"] == "received unencrypted data after SSL request"
-    assert entrance.peer.handshaker is None
+    assert entrance.peer.handshaker is None, "Pitfall 41"
     assert entrance.peer.closed
+    assert entrance.failures == (0, 1)
+
+
+def test_direct_tls() -> None:
+    entrance = Entrance(requires_tls=True)
+    entrance.doorway.on_direct_tls()
+    assert entrance.peer.take() == b""
+    entrance.peer.alpn = "postgresql"
+    entrance.peer.handshaker.on_secured("")
+    entrance.sends(STARTUP)
+    entrance.proves()
+    assert entrance.logins[0][0].encrypted
+    assert entrance.counters.client_tls_connections == 1
+
+
+@pytest.mark.parametrize("certificate", [False, True])
+def test_direct_tls_that_is_none_of_ours_ends_without_a_word(certificate: bool) -> None:
+    entrance = Entrance(offers_tls=certificate)
+    entrance.doorway.on_direct_tls()
+    if certificate:
+        entrance.peer.alpn = "http/1.1"
+        entrance.peer.handshaker.on_secured("")
+    assert entrance.peer.take() == b""
+    assert entrance.peer.closed
+    entrance.doorway.on_closed()
     assert entrance.failures == (0, 1)
 
 
@@ -160,7 +187,10 @@ def test_noise_is_one_failure_with_an_answer(noise: bytes) -> None:
     assert entrance.failures == (0, 1)
 
 
-def test_who_goes_in_the_middle_is_a_failure_and_a_probe_is_none() -> None:
+def test_who_goes_in_the_middle_is_a_failure_and_a_probe_is_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Pitfall 42: nor is a probe worth a line in the log."""
     gone, probe = Entrance(), Entrance()
     gone.sends(STARTUP[:5])
     for entrance in (gone, probe):
@@ -168,6 +198,7 @@ def test_who_goes_in_the_middle_is_a_failure_and_a_probe_is_none() -> None:
         assert entrance.doorway.done
     assert gone.failures == (0, 1)
     assert probe.failures == (0, 0)
+    assert caplog.records == []
 
 
 def test_who_takes_too_long_is_told_and_counted_once() -> None:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from sluice_proxy.config import User
 from sluice_proxy.wire import scram
 
+# A password, and the salt and the number of iterations that it is hashed with.
+_Hashed = tuple[str, bytes, int]
+
 
 class Memory:
     """What outlives a change of configuration: derived keys, and which passwords worked.
@@ -17,7 +20,8 @@ class Memory:
     def __init__(self, secret: bytes):
         self.secret = secret
         self.verifiers: dict[tuple[str, str], scram.Verifier] = {}
-        self.keys: dict[tuple[str, bytes, int], scram.ClientKeys] = {}
+        self.keys: dict[_Hashed, scram.ClientKeys] = {}
+        self.pending: dict[_Hashed, asyncio.Future[scram.ClientKeys]] = {}
         self.proved: set[str] = set()
 
 
@@ -49,9 +53,13 @@ class Roles:
         return scram.derive_verifier(password, scram.stable_salt(name, self._memory.secret))
 
     def verifiers(self, name: str) -> Sequence[scram.Verifier]:
-        """Those of a role's passwords that clients may use now; of nobody's, if unknown."""
+        """Those of a role's passwords that clients may use now; of nobody's, if unknown.
+
+        The latter are made either way: to know a role must not take less time.
+        """
+        mock = scram.mock_verifier(name, self._memory.secret)
         found = [self._verifiers[name, password] for password in self.passwords(name)]
-        return found or [scram.mock_verifier(name, self._memory.secret)]
+        return found or [mock]
 
     def passwords(self, name: str) -> list[str]:
         """The present password, then the previous one while its grace lasts."""
@@ -73,14 +81,26 @@ class Roles:
     async def derive(
         self, loop: asyncio.AbstractEventLoop, password: str, challenge: scram.Challenge
     ) -> scram.ClientKeys:
-        """The keys for a server's challenge; PBKDF2 runs in a thread, once for each salt."""
-        key = (password, challenge.salt, challenge.iterations)
-        keys = self._memory.keys.get(key)
-        if keys is None:
-            keys = await loop.run_in_executor(
-                None, scram.derive_client_keys, password, challenge.salt, challenge.iterations
-            )
-            if len(self._memory.keys) > 1000:
-                self._memory.keys.clear()
-            self._memory.keys[key] = keys
-        return keys
+        """The keys for a server's challenge; PBKDF2 runs in a thread, once for each salt.
+
+        So many connections may be opened at once that each on its own would keep every
+        thread busy, those that look up addresses included.
+        """
+        hashed = (password, challenge.salt, challenge.iterations)
+        keys = self._memory.keys.get(hashed)
+        if keys is not None:
+            return keys
+        pending = self._memory.pending.get(hashed)
+        if pending is None:
+            pending = loop.run_in_executor(None, scram.derive_client_keys, *hashed)
+            self._memory.pending[hashed] = pending
+            pending.add_done_callback(lambda done: self._keep(hashed, done))
+        # Whoever gives up waiting does not stop the others.
+        return await asyncio.shield(pending)
+
+    def _keep(self, hashed: _Hashed, done: asyncio.Future[scram.ClientKeys]) -> None:
+        del self._memory.pending[hashed]
+        if len(self._memory.keys) > 1000:
+            self._memory.keys.clear()
+        if not done.cancelled():
+            self._memory.keys[hashed] = done.result()

@@ -4,6 +4,7 @@ The driver performs each command and sends back what came of it. The generator r
 what the server said of itself, or raises the ProxyError that clients are told.
 """
 
+import hashlib
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from struct import Struct
@@ -14,7 +15,6 @@ from sluice_proxy.targets.capacity import Capacity
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages, scram
 
-MECHANISM = b"SCRAM-SHA-256"
 _int32 = Struct("!i")
 
 # Refusals that pass: the server starts, stops, fails over or is full for the moment.
@@ -71,28 +71,67 @@ class Credentials:
     nonce: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """What the login goes over, and what may be said there.
+
+    `binding` is what the server's certificate gives for SCRAM-SHA-256-PLUS. `cleartext`:
+    the password itself may be sent. `minor` is the protocol version to ask for.
+    """
+
+    encrypted: bool = False
+    binding: bytes | None = None
+    cleartext: bool = False
+    minor: int = c.NEWEST_MINOR
+
+
 class WrongPassword(ServerRejected):
     """The server refused the password. Not for good: the Secret may be about to change."""
+
+
+class VersionRefused(ServerRejected):
+    """The server does not negotiate protocol versions: ask again for 3.0."""
 
 
 Steps = Generator[Command, Any, Any]
 
 
-def log_in(credentials: Credentials) -> Generator[Command, Any, Greeting]:
+def log_in(
+    credentials: Credentials, channel: Channel = Channel()
+) -> Generator[Command, Any, Greeting]:
     """From the StartupMessage to the first ReadyForQuery, and the server's capacity."""
-    yield Write(_startup(credentials))
-    yield from _authenticate(credentials)
+    yield Write(_startup(credentials, channel.minor))
+    kind, body = yield from _first_answer(channel.minor)
+    yield from _authenticate(credentials, channel, kind, body)
     greeting = yield from _greeting()
     greeting.capacity = yield from _capacity()
     return greeting
 
 
-def _startup(credentials: Credentials) -> bytes:
+def _startup(credentials: Credentials, minor: int) -> bytes:
     names = (
         (b"user", credentials.user.encode("utf-8", "surrogateescape")),
         (b"database", credentials.database.encode("utf-8", "surrogateescape")),
     )
-    return messages.startup((*names, *credentials.parameters))
+    return messages.startup((*names, *credentials.parameters), minor)
+
+
+def _first_answer(minor: int) -> Generator[Command, Any, tuple[int, bytes]]:
+    """What comes after the server said which version it speaks, if it had to."""
+    try:
+        kind, body = yield from _next()
+    except ServerRejected as error:
+        # What PostgreSQL says of a version, and what others do who never heard of one.
+        if minor and error.sqlstate in ("0A000", "08P01"):
+            raise VersionRefused(
+                error.message, hint=error.hint, sqlstate=error.sqlstate, detail=error.detail
+            ) from None
+        raise
+    if kind != c.NEGOTIATE_PROTOCOL_VERSION:
+        return kind, body
+    if len(body) < 8 or not c.PROTOCOL_3_0 <= _int32.unpack_from(body)[0] < c.PROTOCOL_3_0 + minor:
+        raise ServerProtocolError("the server negotiates a protocol version that is not spoken")
+    return (yield from _next())
 
 
 def _next() -> Generator[Command, Any, tuple[int, bytes]]:
@@ -108,30 +147,66 @@ def _next() -> Generator[Command, Any, tuple[int, bytes]]:
 def refusal(error: ErrorFields) -> ServerRejected | ServerUnavailable:
     """What an ErrorResponse during a login means for those who wait."""
     if error.sqlstate in _TRANSIENT:
-        return ServerUnavailable(error.message, hint=error.hint, sqlstate=error.sqlstate)
+        return ServerUnavailable(
+            error.message, hint=error.hint, sqlstate=error.sqlstate, detail=error.detail
+        )
     kind = WrongPassword if error.sqlstate == "28P01" else ServerRejected
-    return kind(error.message, hint=error.hint, sqlstate=error.sqlstate)
+    return kind(error.message, hint=error.hint, sqlstate=error.sqlstate, detail=error.detail)
 
 
-def _authenticate(credentials: Credentials) -> Steps:
-    kind, body = yield from _next()
+def _authenticate(credentials: Credentials, channel: Channel, kind: int, body: bytes) -> Steps:
     if kind != c.AUTHENTICATION or len(body) < 4:
         raise _unexpected(kind)
     (code,) = _int32.unpack_from(body)
+    offered = messages.parse_strings(body[4:]) if code == c.AUTH_SASL else []
     if code == c.AUTH_OK:
         return
-    if code != c.AUTH_SASL or MECHANISM not in messages.parse_strings(body[4:]):
+    if scram.MECHANISM in offered or scram.MECHANISM_PLUS in offered:
+        yield from _scram(credentials, _binding(channel, offered))
+    elif code == c.AUTH_MD5 and len(body) == 8:
+        yield Write(messages.password(_md5(credentials, body[4:])))
+    elif code == c.AUTH_CLEARTEXT:
+        yield Write(messages.password(_cleartext(credentials, channel)))
+    else:
         raise ServerRejected(
             f"the server asks for authentication method {code}, which is not supported",
             hint="Set password_encryption to scram-sha-256 and the method in pg_hba.conf.",
             sqlstate="0A000",
         )
-    yield from _scram(credentials)
+    yield from _sasl(c.AUTH_OK)
 
 
-def _scram(credentials: Credentials) -> Steps:
-    exchange = scram.ClientExchange(credentials.nonce)
-    yield Write(messages.sasl_initial_response(MECHANISM, exchange.first()))
+def _md5(credentials: Credentials, salt: bytes) -> bytes:
+    """PostgreSQL's AuthenticationMD5Password: md5(md5(password, user), salt), in hex."""
+    user = credentials.user.encode("utf-8", "surrogateescape")
+    password = credentials.password.encode("utf-8", "surrogateescape")
+    inner = hashlib.md5(password + user, usedforsecurity=False).hexdigest().encode()
+    return b"md5" + hashlib.md5(inner + salt, usedforsecurity=False).hexdigest().encode()
+
+
+def _cleartext(credentials: Credentials, channel: Channel) -> bytes:
+    if not channel.cleartext:
+        raise ServerRejected(
+            "the server asks for the password in clear over a connection that is not encrypted",
+            hint="Set targetTLS.mode to Require or stricter, or the method in pg_hba.conf to "
+            "scram-sha-256.",
+            sqlstate="28000",
+        )
+    return credentials.password.encode("utf-8", "surrogateescape")
+
+
+def _binding(channel: Channel, offered: list[bytes]) -> scram.ChannelBinding:
+    """What to say of channel binding. "y" tells on whoever took -PLUS off the server's list."""
+    if not channel.encrypted or channel.binding is None:
+        return scram.UNBOUND
+    if scram.MECHANISM_PLUS not in offered:
+        return scram.NOT_OFFERED
+    return scram.bound_to(channel.binding)
+
+
+def _scram(credentials: Credentials, binding: scram.ChannelBinding) -> Steps:
+    exchange = scram.ClientExchange(credentials.nonce, binding)
+    yield Write(messages.sasl_initial_response(binding.mechanism, exchange.first()))
     try:
         challenge = exchange.server_first((yield from _sasl(c.AUTH_SASL_CONTINUE)))
         keys = yield DeriveKeys(challenge)
@@ -139,7 +214,6 @@ def _scram(credentials: Credentials) -> Steps:
         exchange.verify((yield from _sasl(c.AUTH_SASL_FINAL)))
     except scram.ScramError as error:
         raise ServerProtocolError(f"SCRAM with the server failed: {error}") from None
-    yield from _sasl(c.AUTH_OK)
 
 
 def _sasl(expected: int) -> Generator[Command, Any, bytes]:
@@ -156,7 +230,7 @@ def _greeting() -> Generator[Command, Any, Greeting]:
         if kind == c.PARAMETER_STATUS:
             name, value = messages.parse_parameter_status(body)
             greeting.parameters[name] = value
-        elif kind == c.BACKEND_KEY_DATA and len(body) >= 8:
+        elif kind == c.BACKEND_KEY_DATA and 4 <= len(body) - 4 <= c.MAX_CANCEL_KEY:
             greeting.pid = int.from_bytes(body[:4], "big")
             greeting.secret = body[4:]
         elif kind == c.READY_FOR_QUERY:

@@ -2,9 +2,40 @@
 
 import os
 import ssl
+from dataclasses import dataclass
 
 from sluice_proxy.config import Certificate, TargetTLS
 from sluice_proxy.errors import ConfigError
+from sluice_proxy.wire import constants as c
+from sluice_proxy.wire.channel_binding import server_end_point
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the proxy is known by: the context for its clients, and its certificate in DER."""
+
+    context: ssl.SSLContext
+    leaf: bytes
+
+    @property
+    def binding(self) -> bytes | None:
+        """What SCRAM-SHA-256-PLUS binds to."""
+        return server_end_point(self.leaf)
+
+
+def identity_of(certificate: Certificate) -> Identity:
+    """Raises ConfigError("certificate…")."""
+    return Identity(server_context(certificate), _leaf(certificate.chain))
+
+
+def _leaf(chain: str) -> bytes:
+    """The first certificate of a PEM chain, which is the one that OpenSSL shows."""
+    begin = chain.find(ssl.PEM_HEADER)
+    end = chain.find(ssl.PEM_FOOTER, begin) + len(ssl.PEM_FOOTER)
+    try:
+        return ssl.PEM_cert_to_DER_cert(chain[begin:end])
+    except ValueError as error:
+        raise ConfigError("certificate", f"no usable PEM ({error})") from None
 
 
 def server_context(certificate: Certificate) -> ssl.SSLContext:
@@ -15,6 +46,8 @@ def server_context(certificate: Certificate) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_RENEGOTIATION
     # As PostgreSQL: hardly a driver resumes, and each ticket would cost every login a write.
     context.num_tickets = 0
+    # PostgreSQL 17 and later agree on it wherever a client offers it.
+    context.set_alpn_protocols([c.ALPN])
     _load(context, certificate)
     return context
 
@@ -28,11 +61,22 @@ def client_context(tls: TargetTLS) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols([c.ALPN])
     context.check_hostname = tls.mode == "VerifyFull"
     if tls.mode in ("Prefer", "Require"):
         context.verify_mode = ssl.CERT_NONE
     else:
         _trust(context, tls.ca)
+    return context
+
+
+def peer_context() -> ssl.SSLContext:
+    """For the other pods of this proxy. Who they are shows in their certificate itself."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols([c.ALPN])
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     return context
 
 

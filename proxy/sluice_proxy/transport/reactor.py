@@ -52,6 +52,10 @@ class Reactor:
         self._handlers[fd] = handler
         self._epoll.register(fd, _EVERYTHING)
 
+    def replace(self, fd: int, handler: Handler) -> None:
+        """Another handler for a descriptor that is registered."""
+        self._handlers[fd] = handler
+
     def unregister(self, fd: int) -> None:
         self._handlers.pop(fd, None)
         # A descriptor that is closed left the epoll by itself.

@@ -104,6 +104,16 @@ class Stream:
     def tls(self) -> ssl.SSLSocket | None:
         return self._tls
 
+    @property
+    def alpn(self) -> str | None:
+        """The protocol that the TLS handshake agreed on."""
+        return None if self._tls is None else self._tls.selected_alpn_protocol()
+
+    @property
+    def peer_certificate(self) -> bytes:
+        """What the other side showed in the TLS handshake, in DER; empty without."""
+        return (self._tls and self._tls.getpeercert(binary_form=True)) or b""
+
     def on_events(self, mask: int) -> None:
         self._pending = False
         if self._handshaker is not None:

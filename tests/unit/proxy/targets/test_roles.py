@@ -1,6 +1,7 @@
 """The roles of a configuration: which passwords are good now, and what is derived from them."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -63,11 +64,14 @@ def test_both_passwords_show_one_salt() -> None:
 
 
 def test_nobody_gets_in_as_an_unknown_role_and_sees_no_difference() -> None:
+    """Pitfall 49: salt and iterations look alike, and stay what they were."""
     roles = prepared(Memory(SECRET), APP)
     assert roles.passwords("nobody") == []
     [known, *_] = roles.verifiers("app")
     [mock] = roles.verifiers("nobody")
     assert mock == roles.verifiers("nobody")[0]
+    assert mock == prepared(Memory(SECRET), APP).verifiers("nobody")[0]
+    assert known.salt == prepared(Memory(SECRET), APP).verifiers("app")[0].salt
     assert (len(mock.salt), mock.iterations) == (len(known.salt), known.iterations)
     assert not lets_in(roles, "nobody", "")
 
@@ -95,6 +99,31 @@ def test_which_roles_ever_worked_outlives_a_change() -> None:
     assert not old.proved("app")
     old.prove("app")
     assert prepared(memory, APP).proved("app")
+
+
+async def test_many_connections_at_once_derive_keys_but_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Pitfall 47: in a thread, and not in every thread that there is."""
+    derived: list[int] = []
+
+    def derive(password: str, salt: bytes, iterations: int) -> scram.ClientKeys:
+        derived.append(threading.get_ident())
+        return scram.ClientKeys(b"", b"", salt)
+
+    monkeypatch.setattr("sluice_proxy.targets.roles.scram.derive_client_keys", derive)
+    memory = Memory(SECRET)
+    roles = Roles([APP], memory)
+    loop = asyncio.get_running_loop()
+    challenge = scram.Challenge(b"1" * 16, 4096)
+    waiting = [asyncio.create_task(roles.derive(loop, "new", challenge)) for _ in range(5)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    keys = await asyncio.gather(*waiting[1:])
+    assert {id(key) for key in keys} == {id(keys[0])}
+    [thread] = derived
+    assert thread != threading.get_ident()
+    assert memory.pending == {}
 
 
 async def test_keys_for_a_server_are_derived_once_for_each_salt() -> None:

@@ -33,9 +33,11 @@ def parse(name: bytes, text: bytes, types: bytes = b"\x00\x00") -> bytes:
             b"\0\0\0\x10\x04\xd2\x16\x2e\0\0\1\2\1\2\3\4",
         ),
         (messages.startup([(b"user", b"u")]), b"\0\0\0\x10\0\3\0\0user\0u\0\0"),
+        (messages.startup([(b"user", b"u")], 2), b"\0\0\0\x10\0\3\0\2user\0u\0\0"),
+        (messages.password(b"secret"), b"p\0\0\0\x0bsecret\0"),
         (
-            messages.negotiate_protocol_version([b"_pq_.x"]),
-            b"v\0\0\0\x13\0\3\0\0\0\0\0\1_pq_.x\0",
+            messages.negotiate_protocol_version(2, [b"_pq_.x"]),
+            b"v\0\0\0\x13\0\3\0\2\0\0\0\1_pq_.x\0",
         ),
     ],
 )
@@ -92,6 +94,12 @@ def test_sasl_initial_response_both_ways() -> None:
     made = messages.sasl_initial_response(b"SCRAM-SHA-256", b"n,,n=,r=x")
     assert made[:1] == b"p"
     assert messages.parse_sasl_initial_response(made[5:]) == (b"SCRAM-SHA-256", b"n,,n=,r=x")
+
+
+def test_a_sasl_initial_response_may_hold_no_response_yet() -> None:
+    body = b"SCRAM-SHA-256\0\xff\xff\xff\xff"
+    assert messages.parse_sasl_initial_response(body) == (b"SCRAM-SHA-256", None)
+    assert messages.parse_sasl_initial_response(body + b"x") is None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """SCRAM-SHA-256: the RFC's vector, both halves against each other, and malformed messages."""
 
 import base64
+import hashlib
+import hmac
 from collections.abc import Callable
 
 import pytest
@@ -10,11 +12,15 @@ from hypothesis import strategies as st
 from sluice_proxy.errors import InvariantError
 from sluice_proxy.wire.scram import (
     MAX_ITERATIONS,
+    NOT_OFFERED,
+    UNBOUND,
     Challenge,
+    ChannelBinding,
     ClientExchange,
     ScramError,
     ServerExchange,
     WrongPassword,
+    bound_to,
     derive_client_keys,
     derive_verifier,
     mock_verifier,
@@ -119,6 +125,7 @@ def test_verifiers_must_share_the_salt() -> None:
 
 
 def test_mock_verifier_is_stable_and_looks_like_a_real_one() -> None:
+    """Pitfall 49: nothing that is shown before the proof tells which roles there are."""
     mock = mock_verifier("nobody", b"secret")
     assert mock == mock_verifier("nobody", b"secret")
     assert mock.salt == stable_salt("nobody", b"secret")
@@ -158,13 +165,13 @@ def test_server_takes_first(message: bytes) -> None:
 @pytest.mark.parametrize(
     ("message", "problem"),
     [
-        (b"", "channel binding flag"),
+        (b"", "expected"),
         (b"n", "expected"),
         (b"n,", "expected"),
         (b"n,,", "'n' expected"),
-        (b"x,,n=u,r=abc", "channel binding flag"),
-        (b"ny,,n=u,r=abc", "channel binding flag"),
-        (b"p=tls-server-end-point,,n=u,r=abc", "not offered"),
+        (b"x,,n=u,r=abc", "channel-binding flag"),
+        (b"ny,,n=u,r=abc", "channel-binding flag"),
+        (b"p=tls-server-end-point,,n=u,r=abc", "uses channel binding"),
         (b"n,a=admin,n=u,r=abc", "authorization identity"),
         (b"n,,m=must,n=u,r=abc", "extension"),
         (b"n,,n=u", "'r' expected"),
@@ -176,8 +183,9 @@ def test_server_takes_first(message: bytes) -> None:
     ],
 )
 def test_server_refuses_first(message: bytes, problem: str) -> None:
-    with pytest.raises(ScramError, match=problem):
+    with pytest.raises(ScramError) as caught:
         server().first(message)
+    assert problem in f"{caught.value.message}: {caught.value}"
 
 
 PROOF = CLIENT_FINAL.rpartition(b",")[2]
@@ -189,11 +197,11 @@ PROOF = CLIENT_FINAL.rpartition(b",")[2]
         (b"", "malformed"),
         (b"c=biws", "malformed"),
         (CLIENT_FINAL.rpartition(b",")[0], "malformed"),
-        (CLIENT_FINAL.replace(b"c=biws", b"c=eSws"), "channel binding"),
-        (CLIENT_FINAL.replace(b"c=biws", b"c=biwsAAAA"), "channel binding"),
-        (CLIENT_FINAL.replace(b"c=biws", b"c="), "channel binding"),
-        (CLIENT_FINAL.replace(b"r=r", b"r=R"), "nonce"),
-        (CLIENT_FINAL.replace(b"$k0", b"$k"), "nonce"),
+        (CLIENT_FINAL.replace(b"c=biws", b"c=eSws"), "channel-binding"),
+        (CLIENT_FINAL.replace(b"c=biws", b"c=biwsAAAA"), "channel-binding"),
+        (CLIENT_FINAL.replace(b"c=biws", b"c="), "channel-binding"),
+        (CLIENT_FINAL.replace(b"r=r", b"r=R"), "Nonce"),
+        (CLIENT_FINAL.replace(b"$k0", b"$k"), "Nonce"),
         (CLIENT_FINAL.replace(PROOF, b"p="), "proof"),
         (CLIENT_FINAL.replace(PROOF, b"p=AAAA"), "proof"),
         (CLIENT_FINAL.replace(PROOF, PROOF + b"AAAA"), "proof"),
@@ -204,15 +212,91 @@ PROOF = CLIENT_FINAL.rpartition(b",")[2]
     ],
 )
 def test_server_refuses_final(message: bytes, problem: str) -> None:
-    with pytest.raises(ScramError, match=problem):
+    with pytest.raises(ScramError) as caught:
         server_that_said_first().final(message)
+    assert problem in f"{caught.value.message}: {caught.value}"
 
 
 def test_server_compares_the_flag_that_was_sent() -> None:
+    """Pitfall 46: `c=` is compared whole; "n" is not "y"."""
     exchange = server()
     exchange.first(b"y" + CLIENT_FIRST[1:])
-    with pytest.raises(ScramError, match="channel binding"):
+    with pytest.raises(ScramError) as caught:
         exchange.final(CLIENT_FINAL)
+    assert caught.value.message.startswith("unexpected SCRAM channel-binding attribute")
+
+
+BINDING = b"hash of the certificate"
+
+
+def agree(client: ClientExchange, server: ServerExchange) -> None:
+    """Both halves, password and all. Raises ScramError where they do not agree."""
+    client.server_first(server.first(client.first()))
+    client.verify(server.final(client.final(PENCIL_KEYS)))
+
+
+def test_halves_agree_on_a_channel() -> None:
+    client = ClientExchange("client", bound_to(BINDING))
+    assert client.first() == b"p=tls-server-end-point,,n=,r=client"
+    agree(client, ServerExchange([PENCIL], "server", BINDING, plus=True))
+
+
+def test_the_proof_of_a_bound_login_is_that_of_the_rfc() -> None:
+    """RFC 5802 3 and RFC 5929, step by step with nothing of the module."""
+    client = ClientExchange("cn", bound_to(BINDING))
+    client.first()
+    first = b"r=cnsn,s=%b,i=4096" % base64.b64encode(SALT)
+    client.server_first(first)
+    bare = b"c=" + base64.b64encode(b"p=tls-server-end-point,," + BINDING) + b",r=cnsn"
+    salted = hashlib.pbkdf2_hmac("sha256", b"pencil", SALT, 4096)
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    signed = b"n=,r=cn," + first + b"," + bare
+    mask = hmac.digest(hashlib.sha256(client_key).digest(), signed, "sha256")
+    proof = bytes(a ^ b for a, b in zip(client_key, mask, strict=True))
+    assert client.final(PENCIL_KEYS) == bare + b",p=" + base64.b64encode(proof)
+
+
+@pytest.mark.parametrize("offered", [None, BINDING])
+def test_who_does_not_bind_need_not(offered: bytes | None) -> None:
+    agree(ClientExchange("client", UNBOUND), ServerExchange([PENCIL], "server", offered))
+
+
+def test_who_could_bind_may_say_so_where_it_is_not_offered() -> None:
+    agree(ClientExchange("client", NOT_OFFERED), ServerExchange([PENCIL], "server"))
+
+
+@pytest.mark.parametrize(
+    ("said", "offered", "plus", "message", "sqlstate"),
+    [
+        (NOT_OFFERED, BINDING, False, "SCRAM channel binding negotiation error", "28000"),
+        (bound_to(b"other"), BINDING, True, "SCRAM channel binding check failed", "28000"),
+        (bound_to(BINDING[:-1]), BINDING, True, "SCRAM channel binding check failed", "28000"),
+        (bound_to(BINDING), BINDING, False, "malformed SCRAM message", "08P01"),
+        (bound_to(BINDING), None, False, "malformed SCRAM message", "08P01"),
+        (UNBOUND, BINDING, True, "malformed SCRAM message", "08P01"),
+        (NOT_OFFERED, BINDING, True, "malformed SCRAM message", "08P01"),
+        (
+            ChannelBinding(b"p=tls-unique", BINDING), BINDING, True,
+            'unsupported SCRAM channel-binding type "tls-unique"', "08P01",
+        ),
+        (
+            ChannelBinding(b"p=\xff", BINDING), BINDING, True,
+            'unsupported SCRAM channel-binding type "\\xff"', "08P01",
+        ),
+    ],
+)  # fmt: skip
+def test_channels_that_do_not_agree(
+    said: ChannelBinding, offered: bytes | None, plus: bool, message: str, sqlstate: str
+) -> None:
+    """Pitfall 46: a downgrade, another certificate, another type of binding."""
+    with pytest.raises(ScramError) as caught:
+        agree(ClientExchange("client", said), ServerExchange([PENCIL], "server", offered, plus))
+    assert (caught.value.message, caught.value.sqlstate) == (message, sqlstate)
+
+
+def test_the_mechanism_goes_with_the_binding() -> None:
+    assert bound_to(BINDING).mechanism == b"SCRAM-SHA-256-PLUS"
+    assert UNBOUND.mechanism == NOT_OFFERED.mechanism == b"SCRAM-SHA-256"
 
 
 def test_server_signs_extensions_before_the_proof() -> None:
@@ -246,6 +330,7 @@ CHALLENGE = b"r=abcdef,s=AAAA,i=4096"
     ],
 )
 def test_client_refuses_server_first(message: bytes, problem: str) -> None:
+    """Pitfalls 47 and 49: bounded nonces and messages, and a cap on what a server may ask for."""
     client = ClientExchange("abc")
     with pytest.raises(ScramError, match=problem):
         client.server_first(message)
@@ -270,6 +355,7 @@ def test_client_takes_the_most_iterations_and_ignores_extensions() -> None:
     ],
 )
 def test_client_refuses_server_final(message: bytes, problem: str) -> None:
+    """Pitfall 49: the server must show that it knows the password, too."""
     client = client_that_was_challenged()
     client.final(PENCIL_KEYS)
     with pytest.raises(ScramError, match=problem):

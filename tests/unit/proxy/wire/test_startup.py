@@ -35,6 +35,7 @@ def packet(code: int, body: bytes = b"") -> bytes:
         (packet(VERSION_3_0, b"\0"), Startup(0, {})),
         (packet(VERSION_3_0 + 2, b"user\0u\0\0"), Startup(2, {b"user": b"u"})),
         (packet(VERSION_3_0, b"user\0u\0a\0\0\0"), Startup(0, {b"user": b"u", b"a": b""})),
+        # Pitfall 42: of equal names the last counts, as on the server.
         (packet(VERSION_3_0, b"a\0x\0a\0y\0\0"), Startup(0, {b"a": b"y"})),
         (packet(VERSION_3_0, b"user\0\xff\xfe\0\0"), Startup(0, {b"user": b"\xff\xfe"})),
     ],
@@ -56,19 +57,20 @@ def test_the_length_is_not_known_before_four_bytes(count: int) -> None:
         struct.pack("!i", 7),
         struct.pack("!i", -1),
         struct.pack("!i", -(2**31)),
-        struct.pack("!i", 10001),
+        struct.pack("!i", 10005),
         b"GET / HTTP/1.1\r\n",
         b"\x16\x03\x01\x02\x00\x01",  # a TLS ClientHello without SSLRequest
         b"\xff\xff\xff\xff",
     ],
 )
 def test_a_length_that_cannot_be(head: bytes) -> None:
+    """Pitfall 42: lengths that are too short, too long, negative, or text of another protocol."""
     with pytest.raises(ClientProtocolError, match="invalid length of startup packet") as caught:
         packet_length(head)
     assert "PostgreSQL protocol" in caught.value.hint
 
 
-@pytest.mark.parametrize("length", [8, 10000])
+@pytest.mark.parametrize("length", [8, 10004])
 def test_the_bounds_of_the_length_are_good(length: int) -> None:
     assert packet_length(struct.pack("!i", length)) == length
 
@@ -89,20 +91,38 @@ def test_the_bounds_of_the_length_are_good(length: int) -> None:
     ],
 )
 def test_a_layout_that_is_none(body: bytes) -> None:
+    """Pitfall 42: without the last zero byte, and with more behind it."""
     with pytest.raises(ClientProtocolError, match="invalid startup packet layout"):
         parse_packet(packet(VERSION_3_0, body))
 
 
 @pytest.mark.parametrize("major", [0, 1, 2, 4, 1233, 0x7FFF])
 def test_other_protocols_are_not_spoken(major: int) -> None:
-    with pytest.raises(FeatureNotSupported, match="supports only version"):
-        parse_packet(packet(major << 16, b"user\0u\0\0"))
+    with pytest.raises(FeatureNotSupported, match="supports only version") as caught:
+        parse_packet(packet(major << 16 | 7, b"user\0u\0\0"))
+    told = f"unsupported frontend protocol {major}.7: server supports 3.0 to 3.2"
+    assert caught.value.fields().detail == told
 
 
-@pytest.mark.parametrize("body", [b"", b"\0\0\0\1"])
-def test_a_cancel_request_without_a_key(body: bytes) -> None:
-    with pytest.raises(ClientProtocolError, match="invalid length of cancel request"):
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "invalid length of cancel request packet"),
+        (b"\0\0\0", "invalid length of cancel request packet"),
+        (b"\0\0\0\1", "invalid length of cancel key"),
+        (b"\0\0\0\1" + b"k" * 257, "invalid length of cancel key"),
+    ],
+)
+def test_a_cancel_request_without_a_key_that_could_be_one(body: bytes, words: str) -> None:
+    with pytest.raises(ClientProtocolError, match=words):
         parse_packet(packet(80877102, body))
+
+
+@pytest.mark.parametrize("size", [1, 4, 5, 32, 256])
+def test_keys_of_cancel_requests_have_any_size_up_to_256(size: int) -> None:
+    """Pitfall 44: 3.2 has keys of variable length."""
+    key = b"k" * size
+    assert parse_packet(packet(80877102, b"\0\0\0\1" + key)) == CancelRequest(1, key)
 
 
 NAMES = st.binary(min_size=1, max_size=20).filter(lambda name: b"\0" not in name)
