@@ -1,15 +1,29 @@
 """The server goes away: clients outside a transaction go on, those inside are told so."""
 
 import concurrent.futures
+import contextlib
+import socketserver
+import threading
 from collections.abc import Iterator
 
 import pytest
 
+from sluice_proxy.config import TargetTLS
 from sluice_testing.door import Door
 from sluice_testing.fixtures import DoorOf, MakeConfig, StartProxy
 from sluice_testing.postgres import Postgres
 from sluice_testing.proxy import ProxyProcess, wait_until
-from sluice_testing.raw import SYNC, RawClient, Refused, bind, copy_data, execute, parse, query
+from sluice_testing.raw import (
+    SYNC,
+    RawClient,
+    Refused,
+    bind,
+    copy_data,
+    execute,
+    message,
+    parse,
+    query,
+)
 
 # What PostgreSQL or the proxy says when a connection is lost under a client.
 HONEST = {"57P01", "57P02", "08006", "57P03"}
@@ -64,6 +78,7 @@ def test_terminated_while_idle(server: Postgres, clients: list[RawClient]) -> No
 def test_terminated_in_a_transaction(
     server: Postgres, clients: list[RawClient], proxy: ProxyProcess
 ) -> None:
+    """Pitfall 53: the client cannot know its state, so it is told and its connection ends."""
     inside, outside, _ = clients
     inside.ask(query("BEGIN"))
     inside.ask(query("INSERT INTO effects VALUES (1)"))
@@ -89,7 +104,10 @@ def sleeping(server: Postgres) -> list[int]:
 
 
 def test_nothing_is_sent_twice(server: Postgres, proxy: ProxyProcess, door: Door) -> None:
-    """Whoever got an error may have had its effect or not; whoever got none had it once."""
+    """Pitfall 53: what was sent is never sent again.
+
+    Whoever got an error may have had its effect or not; whoever got none had it once.
+    """
     for turn in range(30):
         before = effects(server)
         with door.raw() as client:
@@ -104,6 +122,7 @@ def test_nothing_is_sent_twice(server: Postgres, proxy: ProxyProcess, door: Door
 
 @pytest.mark.parametrize("how", ["restart", "crash"])
 def test_a_restart_of_the_server(server: Postgres, clients: list[RawClient], how: str) -> None:
+    """Pitfall 53: who is in no transaction and has sent nothing is served by another."""
     inside, outside, asks_meanwhile = clients
     inside.ask(query("BEGIN"))
     inside.ask(query("INSERT INTO effects VALUES (1)"))
@@ -166,6 +185,119 @@ def test_too_many_connections_on_the_server(
         assert waiter.silent_for(0.5)
         server.execute("ALTER ROLE app CONNECTION LIMIT -1")
         assert [m.row for m in waiter.read_until("Z") if m.kind == "D"] == [[b"at last"]]
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "text"),
+    [
+        ("57P03", "the database system is starting up"),
+        ("57P03", "the database system is shutting down"),
+        ("53300", "sorry, too many clients already"),
+    ],
+)
+def test_a_server_that_refuses_for_now(
+    server: Postgres,
+    make_config: MakeConfig,
+    start_proxy: StartProxy,
+    door_of: DoorOf,
+    sqlstate: str,
+    text: str,
+) -> None:
+    """Pitfall 54: clients wait for it, those that come meanwhile too; nobody is told a stale no."""
+    proxy = start_proxy(make_config(server, target_tls=TargetTLS("Disable")))
+    door = door_of(proxy)
+    with door.raw() as waiter:
+        waiter.value("SELECT 1")
+        server.stop()
+        with refusing(server, sqlstate, text):
+            waiter.send(query("SELECT 'at last'"))
+            proxy.wait_until(lambda: text in proxy.state()["targets"][0]["message"], text)
+            with door.raw() as newcomer:
+                newcomer.send(query("SELECT 'me too'"))
+                assert newcomer.silent_for(0.5)
+                assert waiter.silent_for(0.1)
+                # One attempt at a time, however many wait.
+                assert proxy.state()["pool"]["open"] <= 1
+        server.start()
+        assert [m.row for m in waiter.read_until("Z") if m.kind == "D"] == [[b"at last"]]
+
+
+@contextlib.contextmanager
+def refusing(server: Postgres, sqlstate: str, text: str) -> Iterator[None]:
+    """Where `server` was, something that says this to whoever comes."""
+    fields = f"SFATAL\0VFATAL\0C{sqlstate}\0M{text}\0\0".encode()
+    refusal = message("E", fields)
+
+    class Refusing(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            self.request.sendall(refusal)
+
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True
+        daemon_threads = True
+
+    with Server((server.host, server.port), Refusing) as stand_in:
+        threading.Thread(target=stand_in.serve_forever, args=(0.05,), daemon=True).start()
+        yield
+        stand_in.shutdown()
+
+
+@pytest.mark.parametrize("farewell", ["close", "vanish"])
+@pytest.mark.parametrize("inside", ["", "BEGIN; INSERT INTO effects VALUES (1); "])
+def test_nothing_of_a_client_that_vanished_runs_on(
+    server: Postgres, proxy: ProxyProcess, door: Door, inside: str, farewell: str
+) -> None:
+    """Pitfall 52: within 5 seconds its query is cancelled and its transaction rolled back."""
+    client = door.raw()
+    client.send(query(f"{inside}SELECT pg_sleep(600)"))
+    wait_until(lambda: sleeping(server), "the query runs")
+    getattr(client, farewell)()
+    wait_until(lambda: not sleeping(server), "the query is cancelled", 5.0)
+    wait_until(lambda: not in_transaction(server), "its transaction is over", 5.0)
+    assert effects(server) == 0
+    proxy.wait_for_pool(clients=0, borrowed=0)
+
+
+class TestTerminate:
+    """Pitfall 60: it may come in any state, and what is not flushed is of no interest."""
+
+    @pytest.mark.parametrize(
+        ("said", "rows"),
+        [
+            (b"", 0),
+            (query("INSERT INTO effects VALUES (1)"), 1),
+            (query("BEGIN; INSERT INTO effects VALUES (1)"), 0),
+            (query("BEGIN; INSERT INTO effects VALUES (1); SELECT 1/0"), 0),
+            (parse("INSERT INTO effects VALUES (1)") + bind() + execute(), 0),
+            (parse("INSERT INTO effects VALUES (1)") + bind() + execute() + SYNC, 1),
+            (query("COPY effects FROM STDIN") + copy_data(b"1\n"), 0),
+            (query("COPY (SELECT repeat('x', 999) FROM generate_series(1, 9999)) TO STDOUT"), 0),
+            (query("SELECT 1") * 100, 0),
+        ],
+        ids=[
+            "at rest",
+            "behind a query",
+            "in a transaction",
+            "in a failed transaction",
+            "before a Sync",
+            "behind a Sync",
+            "in COPY",
+            "amid rows that nobody reads",
+            "behind a hundred queries",
+        ],
+    )
+    def test_in_any_state(
+        self, server: Postgres, proxy: ProxyProcess, door: Door, said: bytes, rows: int
+    ) -> None:
+        with door.raw() as client:
+            client.send(said + message("X"))
+            client.read_bytes()
+        proxy.wait_for_pool(clients=0, borrowed=0)
+        wait_until(lambda: not in_transaction(server), "no transaction is left open")
+        assert effects(server) == rows
+        with door.raw() as following:
+            assert following.value("SELECT 'clean'") == "clean"
 
 
 class TestClientsThatDie:

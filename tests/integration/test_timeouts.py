@@ -1,4 +1,9 @@
-"""Waiting beats failing, up to the timeouts; and who stops waiting is gone."""
+"""Waiting beats failing, up to the timeouts; and who stops waiting is gone.
+
+Pitfall 56: there are timeouts on both sides, and each is told by whoever it belongs to.
+"""
+
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
@@ -94,6 +99,107 @@ class TestIdleClients:
         with holding(door) as client:
             client.read_bytes()
         proxy.wait_for_pool(clients=0, borrowed=0)
+
+
+class TestTimeoutsOfTheServer:
+    """Set for the role, as an administrator would; the server tells them itself."""
+
+    @pytest.fixture
+    def limit(self, server: Postgres) -> Iterator[Callable[[str], None]]:
+        yield lambda setting: server.execute(f"ALTER ROLE app SET {setting}")
+        server.execute("ALTER ROLE app RESET ALL")
+
+    @pytest.fixture
+    def proxy(
+        self,
+        server: Postgres,
+        limit: Callable[[str], None],
+        request: pytest.FixtureRequest,
+        make_config: MakeConfig,
+        start_proxy: StartProxy,
+    ) -> ProxyProcess:
+        limit(request.param)
+        return start_proxy(make_config(server, budget=1))
+
+    @pytest.mark.parametrize(
+        ("proxy", "sqlstate"),
+        [
+            ("idle_in_transaction_session_timeout = '300ms'", "25P03"),
+            ("transaction_timeout = '300ms'", "25P04"),
+        ],
+        indirect=["proxy"],
+    )
+    def test_a_transaction_that_lasts_too_long(
+        self, proxy: ProxyProcess, door: Door, sqlstate: str
+    ) -> None:
+        with door.raw() as inside, door.raw() as waiter:
+            inside.ask(query("BEGIN"))
+            waiter.send(query("SELECT 'next'"))
+            [farewell] = inside.read_until("E")
+            assert (farewell.fields["S"], farewell.fields["C"]) == ("FATAL", sqlstate)
+            assert inside.read_bytes() == b""
+            assert [m.row for m in waiter.read_until("Z") if m.kind == "D"] == [[b"next"]]
+
+    @pytest.mark.parametrize("proxy", ["statement_timeout = '300ms'"], indirect=True)
+    def test_a_statement_that_lasts_too_long(self, proxy: ProxyProcess, door: Door) -> None:
+        with door.raw() as client:
+            assert error(client.ask(query("SELECT pg_sleep(30)")))[0] == "57014"
+            assert client.value("SELECT 'goes on'") == "goes on"
+
+    @pytest.mark.parametrize("proxy", ["idle_session_timeout = '300ms'"], indirect=True)
+    def test_a_connection_that_nobody_uses_hurts_nobody(
+        self, proxy: ProxyProcess, door: Door
+    ) -> None:
+        with door.raw() as client:
+            pid = client.value("SELECT pg_backend_pid()")
+            proxy.wait_for_pool(open=0)
+            assert client.silent_for(0.1)
+            assert client.value("SELECT pg_backend_pid()") != pid
+
+
+@pytest.mark.parametrize("farewell", ["close", "vanish"])
+def test_who_gives_up_waiting_is_gone_at_once(
+    server: Postgres,
+    make_config: MakeConfig,
+    start_proxy: StartProxy,
+    door_of: DoorOf,
+    farewell: str,
+) -> None:
+    """Pitfall 58: a client's end is seen while it waits, though nothing is read from it.
+
+    Pitfall 57: fifty that gave up cost those behind them nothing.
+    """
+    proxy = start_proxy(make_config(server, budget=1))
+    door = door_of(proxy)
+    with holding(door) as holder, door.raw() as patient:
+        crowd = [door.raw() for _ in range(50)]
+        for client in crowd:
+            client.send(query("SELECT pg_sleep(60)"))
+        proxy.wait_for_pool(waiting=50)
+        patient.send(query("SELECT 'served'"))
+        proxy.wait_for_pool(waiting=51)
+        for client in crowd:
+            getattr(client, farewell)()
+        proxy.wait_for_pool(waiting=1, clients=2, seconds=3.0)
+        before = proxy.metrics()["sluice_borrow_wait_seconds_count"]
+        holder.ask(query("COMMIT"))
+        assert [m.row for m in patient.read_until("Z") if m.kind == "D"] == [[b"served"]]
+        assert proxy.metrics()["sluice_borrow_wait_seconds_count"] == before + 1
+
+
+def test_who_leaves_over_tls_while_it_waits_is_gone_too(
+    server: Postgres, make_config: MakeConfig, start_proxy: StartProxy, door_of: DoorOf
+) -> None:
+    """Pitfall 58: with and without close_notify."""
+    proxy = start_proxy(make_config(server, budget=1))
+    door = door_of(proxy)
+    with holding(door):
+        for farewell in ("close", "vanish"):
+            client = door.raw(tls=True)
+            client.send(query("SELECT 1"))
+            proxy.wait_for_pool(waiting=1)
+            getattr(client, farewell)()
+            proxy.wait_for_pool(waiting=0, clients=1, seconds=3.0)
 
 
 def test_a_client_that_gives_up_waiting_vanishes(
