@@ -74,13 +74,52 @@ class TestInitQuery:
             client.ask(query("ROLLBACK"))
             assert client.value("SHOW work_mem") == "7MB"
 
-    def test_a_changed_one_holds_for_connections_that_are_open(
-        self, proxy: ProxyProcess, door: Door
-    ) -> None:
+    def test_stays_whatever_a_client_does_to_its_session(self, door: Door) -> None:
+        for farewell in ("RESET ALL", "DISCARD ALL", "SET work_mem = '9MB'", "RESET work_mem"):
+            with door.crowd(2) as crowd:
+                for client in crowd:
+                    client.ask(query("BEGIN"))
+                for client in crowd:
+                    client.ask(query("COMMIT"))
+                    client.ask(query(farewell))
+            with door.crowd(2) as others:
+                for client in others:
+                    client.ask(query("BEGIN"))
+                    assert client.value("SHOW work_mem") == "7MB", farewell
+
+    def test_is_what_a_client_goes_back_to(self, door: Door) -> None:
         with door.raw() as client:
-            client.value("SELECT 1")
-            with_pool(proxy, init_query="SET work_mem = '8MB'")
-            assert client.value("SHOW work_mem") == "8MB"
+            client.ask(query("SET work_mem = '9MB'"))
+            assert client.value("SHOW work_mem") == "9MB"
+            client.ask(query("RESET ALL"))
+            assert client.value("SHOW work_mem") == "7MB"
+
+    def test_gives_way_to_what_a_client_sets(self, door: Door) -> None:
+        with door.raw() as one, door.raw() as other:
+            one.ask(query("SET work_mem = '9MB'"))
+            for _ in range(3):
+                assert other.value("SHOW work_mem") == "7MB"
+                assert one.value("SHOW work_mem") == "9MB"
+
+    def test_beside_what_a_client_is_started_with(self, door: Door) -> None:
+        with door.raw(options="-c statement_timeout=77s") as one, door.raw() as other:
+            for _ in range(2):
+                assert one.value("SHOW statement_timeout") == "77s"
+                assert one.value("SHOW work_mem") == "7MB"
+                assert other.value("SHOW statement_timeout") == "0"
+                assert other.value("SHOW work_mem") == "7MB"
+
+    def test_a_changed_one_is_for_sessions_to_come(self, proxy: ProxyProcess, door: Door) -> None:
+        """As with ALTER ROLE … SET: a session that runs keeps what it has."""
+        with door.raw() as before:
+            assert before.value("SHOW work_mem") == "7MB"
+            with_pool(proxy, init_query="SET work_mem = '8MB'; SELECT 1")
+            with door.raw() as after:
+                assert after.value("SHOW work_mem") == "8MB"
+                assert after.value("SHOW timezone") == "UTC"
+                assert before.value("SHOW work_mem") == "7MB"
+                assert before.value("SHOW timezone") == "Asia/Tokyo"
+                assert after.value("SHOW work_mem") == "8MB"
 
     def test_one_that_fails_is_named_to_clients_and_in_state(
         self, proxy: ProxyProcess, door: Door

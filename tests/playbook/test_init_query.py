@@ -5,7 +5,7 @@ from collections.abc import Generator
 import pytest
 
 from sluice_proxy.errors import ProxyError, ServerUnavailable
-from sluice_proxy.targets.init_query import InitQueryFailed, with_init_query
+from sluice_proxy.targets.init_query import InitQuery, InitQueryFailed, with_init_query
 from sluice_proxy.targets.server_login import Command, Greeting, Read, Write
 from sluice_proxy.wire import messages
 from sluice_testing.stage import error, msg, ready
@@ -19,9 +19,13 @@ def logged_in() -> Generator[Command, None, Greeting]:
     return Greeting({b"TimeZone": b"GMT", b"server_version": b"18.1"})
 
 
+QUESTION = messages.query(b"SELECT what is set")
+ROW = msg("D", b"\0\3" + b"".join(b"\0\0\0\1" + value for value in (b"s", b"a", b"1")))
+
+
 def play(query: str, answers: bytes) -> tuple[bytes, Greeting]:
     """What was sent, and the greeting in the end; every byte of `answers` must be read."""
-    steps = with_init_query(logged_in(), query)
+    steps = with_init_query(logged_in(), InitQuery(query, QUESTION) if query else None)
     sent = b""
     answer = None
     while True:
@@ -57,12 +61,14 @@ def test_nothing_is_sent_where_there_is_none() -> None:
     ids=["SET", "with a notice", "rows", "COPY TO", "empty", "with a notification"],
 )
 def test_whatever_it_answers_is_nobodys(answers: bytes) -> None:
-    sent, _ = play("SET work_mem = '8MB'", answers)
-    assert sent == messages.query(b"SET work_mem = '8MB'")
+    sent, greeting = play("SET work_mem = '8MB'", answers + ROW + msg("C", b"SELECT 1\0") + ready())
+    assert sent == messages.query(b"SET work_mem = '8MB'") + QUESTION
+    assert greeting.answer == [[b"s", b"a", b"1"]], "nothing of the rows of its own"
 
 
 def test_what_it_sets_is_where_clients_begin() -> None:
-    _, greeting = play("SET TimeZone = 'Europe/Vienna'", SET + msg("C", b"SET\0") + ready())
+    done = SET + msg("C", b"SET\0") + ready()
+    _, greeting = play("SET TimeZone = 'Europe/Vienna'", done + ready())
     assert greeting.parameters == {b"TimeZone": b"Europe/Vienna", b"server_version": b"18.1"}
 
 

@@ -142,7 +142,7 @@ class ClientSession:
         """The first connection with these startup parameters tells how sessions begin."""
         if not self.key.parameters:
             self._lobby.unused(server)
-            self._greet(Profile(server.parameters))
+            self._greet(Profile(server.parameters, initial=server.login.settings))
             return
         self.server = server
         names = b" ".join(value for pair in self.key.parameters for value in pair)
@@ -155,7 +155,9 @@ class ClientSession:
         if found is None:
             self._reject(ServerLost("the server does not tell the session's parameters"))
             return
-        profile = Profile(server.parameters, found.settings, found.startup_only)
+        profile = Profile(
+            server.parameters, found.settings, found.startup_only, server.login.settings
+        )
         self._lobby.learn_profile(self.key, profile)
         self._greet(profile)
 

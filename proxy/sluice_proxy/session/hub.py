@@ -165,7 +165,7 @@ class Hub:
         server = ServerConnection(key, peer, login, self)
         server.parameters = self.profiles.share(server.parameters)
         if not key.parameters:
-            self.profiles.put(key, Profile(server.parameters))
+            self.profiles.put(key, Profile(server.parameters, initial=login.settings))
         if login.parameters.get(STANDBY) == b"off":
             self.retire("the writer is elsewhere", _is_on_a_standby)
         self.servers.add(server)

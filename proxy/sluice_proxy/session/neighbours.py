@@ -7,7 +7,7 @@ from sluice_proxy.errors import ErrorFields
 from sluice_proxy.session.inspection import Findings
 from sluice_proxy.session.peer import Peer
 from sluice_proxy.session.pinning import PinReason
-from sluice_proxy.session.settings import Settings
+from sluice_proxy.session.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
     from sluice_proxy.session.server import ServerConnection
@@ -18,7 +18,8 @@ class LoggedIn:
     """What a server said at the end of a login. `secret` is None if it gave no cancel key.
 
     `origin` is where a cancel request must go: known to the transport alone.
-    `generation` counts the changes of where and how the server is reached.
+    `generation` counts the changes of where and how the server is reached. `settings` are
+    what `initQuery` has set.
     """
 
     parameters: dict[bytes, bytes]
@@ -26,6 +27,7 @@ class LoggedIn:
     secret: bytes | None
     origin: object = None
     generation: int = 0
+    settings: Settings = DEFAULTS
 
 
 class Client(Protocol):

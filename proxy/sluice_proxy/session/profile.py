@@ -22,12 +22,14 @@ class Profile:
     """What a server said of a session with certain startup parameters.
 
     `parameters` are its reports, `settings` what the startup parameters set. `startup_only`:
-    one of them can be set in no other way, so that no other connection will do.
+    one of them can be set in no other way, so that no other connection will do. `initial` is
+    what `initQuery` set.
     """
 
     parameters: dict[bytes, bytes]
     settings: Settings = DEFAULTS
     startup_only: bool = False
+    initial: Settings = DEFAULTS
 
 
 class Profiles:
@@ -77,7 +79,8 @@ class Start:
     def __init__(self, profile: Profile, login: Login, profiles: Profiles):
         exact = login.key
         self._base = profile.settings
-        self._name: dict[bytes, bytes] = {}
+        # Of the client's own choice, or of the user's who wrote an initQuery.
+        self._name: dict[bytes, bytes] = dict(profile.initial.values)
         self.parameters = profile.parameters
         if login.application_name is not None:
             self._name[FOLLOWED] = login.application_name

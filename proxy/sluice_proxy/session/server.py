@@ -52,6 +52,7 @@ class ServerConnection:
         self._framer = Framer(FROM_SERVER, ServerProtocolError)
         self.expected = ExpectedReplies()
         self.session = SessionState()
+        self.session.settings = login.settings
         self.parameters = dict(login.parameters)
         self.status = c.IDLE
         self.cancels = 0

@@ -1,6 +1,7 @@
 """`initQuery` on a new server connection: run once, after the login and before any client."""
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sluice_proxy.errors import ErrorFields, ProxyError, ServerRejected, ServerUnavailable
@@ -16,18 +17,30 @@ class InitQueryFailed(ServerRejected):
     """The user's own SQL did not work: nobody can be served until it is corrected."""
 
 
+@dataclass(frozen=True, slots=True)
+class InitQuery:
+    """`question` is the Query message that asks what `text` has set."""
+
+    text: str
+    question: bytes
+
+
 def with_init_query(
-    login: Generator[Command, Any, Greeting], query: str
+    login: Generator[Command, Any, Greeting], query: InitQuery | None
 ) -> Generator[Command, Any, Greeting]:
-    """`login`, and `query` behind it; what that sets and the server reports is in the greeting."""
+    """`login`, and `query` behind it; what that sets is in the greeting."""
     greeting = yield from login
-    if query:
-        yield from _run(query, greeting)
+    if query is not None:
+        yield Write(messages.query(query.text.encode("utf-8", "surrogateescape")))
+        yield from _answer(greeting)
+        greeting.answer.clear()
+        yield Write(query.question)
+        yield from _answer(greeting)
     return greeting
 
 
-def _run(query: str, greeting: Greeting) -> Generator[Command, Any, None]:
-    yield Write(messages.query(query.encode("utf-8", "surrogateescape")))
+def _answer(greeting: Greeting) -> Generator[Command, Any, None]:
+    """Up to the ReadyForQuery that ends it."""
     while True:
         kind, body = yield Read()
         if kind == c.ERROR_RESPONSE:
@@ -35,6 +48,8 @@ def _run(query: str, greeting: Greeting) -> Generator[Command, Any, None]:
         if kind == c.PARAMETER_STATUS:
             name, value = messages.parse_parameter_status(body)
             greeting.parameters[name] = value
+        elif kind == c.DATA_ROW:
+            greeting.answer.append(messages.columns(body))
         elif kind in (c.COPY_IN_RESPONSE, c.COPY_BOTH_RESPONSE):
             raise InitQueryFailed(f"{FIELD} asks for data", hint=_HINT, sqlstate="0A000")
         elif kind == c.READY_FOR_QUERY:

@@ -52,12 +52,16 @@ Command = Read | Write | DeriveKeys
 
 @dataclass(slots=True)
 class Greeting:
-    """What a server said at the end of a login. `secret` is None without a cancel key."""
+    """What a server said at the end of a login. `secret` is None without a cancel key.
+
+    `answer` are the rows of what was asked behind `initQuery`.
+    """
 
     parameters: dict[bytes, bytes] = field(default_factory=dict)
     pid: int = 0
     secret: bytes | None = None
     capacity: Capacity = field(default_factory=lambda: Capacity(0, 0))
+    answer: list[list[bytes | None]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

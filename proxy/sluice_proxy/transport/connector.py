@@ -13,10 +13,11 @@ from sluice_proxy.config import Target, TLSMode
 from sluice_proxy.errors import ProxyError, ServerRejected, ServerUnavailable
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.session.hub import Hub
+from sluice_proxy.session.inspection import Question, findings
 from sluice_proxy.session.neighbours import LoggedIn
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.targets.health import TargetHealth
-from sluice_proxy.targets.init_query import with_init_query
+from sluice_proxy.targets.init_query import InitQuery, with_init_query
 from sluice_proxy.targets.roles import Roles
 from sluice_proxy.targets.server_login import (
     Channel,
@@ -38,6 +39,7 @@ from sluice_proxy.transport.tasks import Tasks
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages
 from sluice_proxy.wire.channel_binding import server_end_point
+from sluice_proxy.wire.sql import dotted_names
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +174,7 @@ class Connector:
         )
         try:
             login = log_in(_credentials(key, password), channel)
-            steps = with_init_query(login, route.init_query)
+            steps = with_init_query(login, _init_query(route.init_query))
             greeting = await self._converse(steps, route, password, stream, conversation)
             if conversation.rest():
                 raise ServerUnavailable("the server sent something that nobody asked for")
@@ -190,8 +192,9 @@ class Connector:
         self, key: PoolKey, stream: Stream, greeting: Greeting, origin: Origin
     ) -> ServerConnection:
         login = LoggedIn(
-            greeting.parameters, greeting.pid, greeting.secret, origin, origin.route.generation
-        )
+            greeting.parameters, greeting.pid, greeting.secret, origin, origin.route.generation,
+            findings(greeting.answer).settings,
+        )  # fmt: skip
         server = self.hub.connected(key, stream, login)
         stream.owner = server
         stream.linger = SERVER_LINGER
@@ -324,6 +327,13 @@ class Connector:
 def _credentials(key: PoolKey, password: str) -> Credentials:
     nonce = secrets.token_urlsafe(18)
     return Credentials(key.user, password, key.database, key.parameters, nonce)
+
+
+def _init_query(text: str) -> InitQuery | None:
+    if not text:
+        return None
+    names = dotted_names(text.encode("utf-8", "surrogateescape"))
+    return InitQuery(text, Question(settings=True, objects=False, names=names).query())
 
 
 def _unreachable(target: Target, error: OSError) -> ServerUnavailable:
