@@ -58,7 +58,9 @@ class SessionState:
         settings, self.touched = self.touched, False
         self._look = False
         name = user.encode("utf-8", "surrogateescape")
-        return Question(settings, objects, self._names, name, PREFIX)
+        set_before = (known for known in self.settings.values if b"." in known)
+        names = tuple(dict.fromkeys((*set_before, *self._names)))
+        return Question(settings, objects, names, name, PREFIX)
 
     def learn(self, question: Question, found: Findings, excused: PinReason) -> None:
         """What the catalogs said."""
