@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from sluice_testing.stories import Story
-from wirescripts import copying, extended, pipelines, simple
+from wirescripts import copying, extended, pipelines, prepared, simple, sql_prepared
 
 THEMES = {
     "simple": simple.SCRIPTS,
@@ -16,6 +16,14 @@ THEMES = {
     "pipelines": pipelines.SCRIPTS,
     "flush": pipelines.FLUSHES,
     "strings": pipelines.STRINGS,
+    "prepared": prepared.SCRIPTS,
+    "names": prepared.NAMES,
+    "close": prepared.CLOSES,
+    "prepared in failure": prepared.FAILED,
+    "plans": prepared.PLANS,
+    "PREPARE": sql_prepared.SCRIPTS,
+    "shared names": sql_prepared.SHARED_NAMES,
+    "wipes": sql_prepared.WIPES,
     "copy in": copying.IN,
     "copy in, extended": copying.IN_EXTENDED,
     "copy out": copying.OUT,
