@@ -15,7 +15,8 @@ from sluice_proxy.wire import messages
 _SETTINGS = (
     b"SELECT 's', name, setting FROM pg_catalog.pg_settings"
     b" WHERE source OPERATOR(pg_catalog.=) '%b'"
-    b" AND (reset_val IS NULL OR setting OPERATOR(pg_catalog.<>) reset_val)"
+    b" AND (source OPERATOR(pg_catalog.=) 'client' OR reset_val IS NULL"
+    b" OR setting OPERATOR(pg_catalog.<>) reset_val)"
 )
 # Those that the view leaves out: the role, and what applications made up.
 _HIDDEN = (
