@@ -11,7 +11,7 @@ import pytest
 from sluice_testing.fixtures import DoorOf, MakeConfig, StartProxy
 from sluice_testing.isolation.crowd import KINDS, stress
 from sluice_testing.isolation.findings import Findings
-from sluice_testing.isolation.mutations import MUTATIONS
+from sluice_testing.isolation.mutations import MUTATIONS, program
 from sluice_testing.isolation.owner import Plan
 from sluice_testing.postgres import Postgres
 from sluice_testing.proxy import PROXY, ProxyProcess
@@ -54,12 +54,12 @@ async def test_a_broken_rule_is_found_out(
 ) -> None:
     """The same checker for a few seconds, and a proxy that is broken on purpose."""
     config = make_config(own_server, budget=CONNECTIONS, borrow=5)
-    proxy = ProxyProcess(config, tmp_path / "broken", MUTATIONS[broken])
+    proxy = ProxyProcess(config, tmp_path / "broken", program(broken))
     try:
         proxy.wait_until_ready()
         plan = Plan(60, 6, patience=5, kill_every=0)
         findings = await stress(door_of(proxy), own_server, plan)
     finally:
         proxy.kill()
-    show(capsys, broken, findings)
+    show(capsys, MUTATIONS[broken], findings)
     assert findings.wrong.count + findings.leaks > 10

@@ -12,12 +12,11 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from sluice_testing.isolation.crowd import stress
 from sluice_testing.isolation.findings import Findings
-from sluice_testing.isolation.mutations import MUTATIONS
+from sluice_testing.isolation.mutations import MUTATIONS, program
 from sluice_testing.isolation.owner import Plan
 from sluice_testing.proxy import PROXY
 from sluice_testing.rig import ROOT, Rig, rig
@@ -34,9 +33,9 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def run(world: Rig, plan: Plan, program: Sequence[str | Path], *, broken: bool) -> Findings:
+def run(world: Rig, plan: Plan, words: Sequence[str], *, broken: bool) -> Findings:
     config = world.config(budget=CONNECTIONS, borrow=10 if broken else 120)
-    with world.proxy(config, [str(word) for word in program], judged=not broken) as proxy:
+    with world.proxy(config, words, judged=not broken) as proxy:
         report = None if broken else say
         findings = asyncio.run(stress(world.door(proxy), world.server, plan, report))
         if not broken:
@@ -56,10 +55,10 @@ def table(findings: Findings) -> None:
 
 def mutations(world: Rig) -> dict[str, dict[str, Any]]:
     found = {}
-    for name, program in MUTATIONS.items():
-        findings = run(world, BROKEN, program, broken=True)
-        say(f"== {name}, {BROKEN.seconds:.0f} s: {findings}")
-        found[name] = {**findings.document(), "examples": findings.lines()[:3]}
+    for rule, what in MUTATIONS.items():
+        findings = run(world, BROKEN, program(rule), broken=True)
+        say(f"== {what}, {BROKEN.seconds:.0f} s: {findings}")
+        found[rule] = {"broken": what, **findings.document(), "examples": findings.lines()[:3]}
     return found
 
 

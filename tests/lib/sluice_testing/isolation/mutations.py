@@ -4,8 +4,16 @@ from collections.abc import Mapping, Sequence
 
 from sluice_testing.rig import ROOT
 
-_FOLDER = ROOT / "tests" / "integration"
+_PROGRAM = str(ROOT / "tests" / "isolation" / "broken.py")
 
-MUTATIONS: Mapping[str, Sequence[str]] = {
-    "whoever got ReadyForQuery lets go": (str(_FOLDER / "broken_release.py"),),
+# By the name that the program knows.
+MUTATIONS: Mapping[str, str] = {
+    "release": "whoever got ReadyForQuery lets go",
+    "replay": "settings are not replayed on another server connection",
+    "pins": "nothing pins",
+    "sharing": "statements are shared whatever their texts",
 }
+
+
+def program(rule: str) -> Sequence[str]:
+    return (_PROGRAM, rule)

@@ -1,0 +1,61 @@
+"""The proxy with one rule broken on purpose: `broken.py RULE`, then the proxy's own arguments.
+
+The isolation run starts it to show that its checks can fail.
+"""
+
+import sys
+from collections.abc import Callable
+
+from sluice_proxy.session import release, settings, state, statements
+from sluice_proxy.session.pinning import Effects, PinReason
+from sluice_proxy.session.settings import Change, Settings
+from sluice_proxy.session.statements import Statement
+
+
+def let_go_at_once(held: release.Holding) -> bool:
+    return True
+
+
+def set_nothing(changed: list[Change]) -> list[bytes]:
+    return []
+
+
+def pin_nothing(self: state.SessionState, reasons: PinReason) -> PinReason:
+    return PinReason.NONE
+
+
+_first = statements.from_parse
+_shared: list[Statement] = []
+
+
+def share_whatever_the_text(
+    rest: bytes, under: Settings, effects: Effects, needs: Statement | None = None
+) -> Statement:
+    """One name on the servers for all statements that take a text."""
+    if b"$1::text" not in rest:
+        return _first(rest, under, effects, needs)
+    if not _shared:
+        _shared.append(_first(rest, under, effects, needs))
+    return _shared[0]
+
+
+MUTATIONS: dict[str, tuple[object, str, Callable[..., object]]] = {
+    "release": (release, "may_release", let_go_at_once),
+    "replay": (settings, "replay", set_nothing),
+    "pins": (state.SessionState, "pin", pin_nothing),
+    "sharing": (statements, "from_parse", share_whatever_the_text),
+}
+
+
+def break_rule(name: str) -> None:
+    where, rule, wrong = MUTATIONS[name]
+    getattr(where, rule)  # what is not there cannot be broken
+    setattr(where, rule, wrong)
+
+
+if __name__ == "__main__":
+    break_rule(sys.argv[1])
+    # Only now: what imports a rule by name must find the broken one.
+    from sluice_proxy.__main__ import main
+
+    sys.exit(main(sys.argv[2:]))
