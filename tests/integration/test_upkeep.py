@@ -87,12 +87,14 @@ class TestInitQuery:
                     client.ask(query("BEGIN"))
                     assert client.value("SHOW work_mem") == "7MB", farewell
 
-    def test_is_what_a_client_goes_back_to(self, door: Door) -> None:
-        with door.raw() as client:
-            client.ask(query("SET work_mem = '9MB'"))
-            assert client.value("SHOW work_mem") == "9MB"
-            client.ask(query("RESET ALL"))
-            assert client.value("SHOW work_mem") == "7MB"
+    @pytest.mark.parametrize("reset", ["RESET ALL", "RESET work_mem", "DISCARD ALL"])
+    def test_a_reset_leads_behind_it(self, door: Door, reset: str) -> None:
+        """As on a server where the client had run it: and for this client alone."""
+        with door.raw() as client, door.raw() as other:
+            client.ask(query(reset))
+            for _ in range(3):
+                assert client.value("SHOW work_mem") == "4MB"
+                assert other.value("SHOW work_mem") == "7MB"
 
     def test_gives_way_to_what_a_client_sets(self, door: Door) -> None:
         with door.raw() as one, door.raw() as other:

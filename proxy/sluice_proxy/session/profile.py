@@ -74,13 +74,12 @@ class Start:
     that resets, and started with more than a name, parts for connections started like itself.
     """
 
-    __slots__ = ("_base", "_exact", "_name", "key", "parameters", "settings")
+    __slots__ = ("_base", "_exact", "_lasting", "_name", "key", "parameters", "settings")
 
     def __init__(self, profile: Profile, login: Login, profiles: Profiles):
         exact = login.key
         self._base = profile.settings
-        # Of the client's own choice, or of the user's who wrote an initQuery.
-        self._name: dict[bytes, bytes] = dict(profile.initial.values)
+        self._name: dict[bytes, bytes] = {}
         self.parameters = profile.parameters
         if login.application_name is not None:
             self._name[FOLLOWED] = login.application_name
@@ -88,12 +87,14 @@ class Start:
         self._exact: PoolKey | None = None
         if profile.startup_only:
             self.key = exact
-            self.settings = settings(self._name)
+            self._lasting = settings(self._name)
         else:
             self.key = PoolKey(exact.user, exact.database)
-            self.settings = settings({**self._base.values, **self._name})
+            self._lasting = settings({**self._base.values, **self._name})
             if self._base.values:
                 self._exact = exact
+        # Not to come back after a RESET: as if the client had run the initQuery itself.
+        self.settings = settings({**profile.initial.values, **self._lasting.values})
 
     @property
     def may_part(self) -> bool:
@@ -103,9 +104,9 @@ class Start:
         """The pool to go on with, and what of `now` is to be set there."""
         assert self._exact is not None
         self.key, self._exact = self._exact, None
-        self.settings = settings(self._name)
+        self._lasting = settings(self._name)
         return self.key, without_start(now, self._base)
 
     def kept(self, now: Settings) -> Settings:
         """What the session has, where its server connection has `now`."""
-        return with_start(now, self.settings)
+        return with_start(now, self._lasting)
