@@ -82,7 +82,7 @@ class ClientSession:
     """
 
     __slots__ = (
-        "_backlog", "_blocked", "_framer", "_lobby", "_login", "_requests", "_since", "_start",
+        "_backlog", "_blocked", "_framer", "_leaving", "_lobby", "_login", "_requests", "_since", "_start",
         "encrypted", "final", "key", "last_active", "number", "peer", "pid", "secret", "server",
         "settings", "stalled", "state", "told", "unnamed",
     )  # fmt: skip
@@ -102,6 +102,8 @@ class ClientSession:
         self._backlog = _NOTHING
         self._since = 0.0
         self._blocked = False
+        # It said goodbye, and hears what it asked for before.
+        self._leaving = False
         self.state = GREETING
         self.stalled = False
         self.server: ServerConnection | None = None
@@ -238,10 +240,22 @@ class ClientSession:
         if entered < len(frames):
             self._stall(data, frames[entered:] if last is None else [*frames[entered:], last])
         elif leaves:
-            self.leave()
+            self._on_terminate(server)
         elif rest and not self._framer.remain:
             # The rest of a message that the server had already answered, as in a failed COPY.
             server.reconsider()
+
+    def _on_terminate(self, server: ServerConnection) -> None:
+        """What was asked before the goodbye is still done, and answered."""
+        expected = server.expected
+        if expected.unsynced or expected.copy_in:
+            # Only the server knows what it says of that; it ends the connection.
+            server.peer.write(messages.TERMINATE)
+        elif not expected.owes_client:
+            self.leave()
+            return
+        self._leaving = True
+        self.peer.pause()
 
     def _stall(self, data: bytes, frames: list[Frame]) -> None:
         """What the next message means depends on an answer: it waits, and nothing is read."""
@@ -260,7 +274,7 @@ class ClientSession:
             self._forward(data, frames, 0)
         except ClientProtocolError as error:
             self._reject(error)
-        if not (self.stalled or server.blocked):
+        if not (self.stalled or self._leaving or server.blocked):
             self.peer.resume()
 
     def _wake(self, data: bytes, frames: list[Frame]) -> None:
@@ -335,7 +349,10 @@ class ClientSession:
         self.server = None
         self.state = IDLE
         self.last_active = self._lobby.now()
-        self.peer.resume()
+        if self._leaving:
+            self.leave()
+        else:
+            self.peer.resume()
 
     def on_server_lost(self, told: bool) -> None:
         """The server connection died under this client; `told`: the server said so itself."""
@@ -343,7 +360,7 @@ class ClientSession:
         if self.state == GREETING:
             # Nothing was asked yet but how a session begins.
             self.begin()
-        elif told:
+        elif told or self._leaving:
             self.end(None)
         else:
             self.end(ServerLost("the server closed the connection unexpectedly").fields())

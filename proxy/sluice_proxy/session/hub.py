@@ -28,6 +28,10 @@ ORPHAN_PATIENCE = 3.0
 # Seconds without any client after which no server connection is kept.
 REST_AFTER = 30.0
 
+# Seconds between two connections that are given up because their server is a standby: it may
+# be meant to be one, and clients that write there nevertheless cost it no herd of logins.
+DOUBT_EVERY = 1.0
+
 # "reported … whether the server is currently in hot standby mode", since PostgreSQL 14.
 STANDBY = b"in_hot_standby"
 
@@ -77,6 +81,7 @@ class Hub:
         self.idle_client_timeout = 1800.0
         self.profiles = Profiles()
         self._clientless_since = clock()
+        self._doubted_at = 0.0
 
     # What the application asks
 
@@ -277,6 +282,13 @@ class Hub:
     def _forget(self, server: ServerConnection) -> None:
         self.servers.discard(server)
         self.counters.bytes_from_servers += server.peer.received
+
+    def read_only(self, server: ServerConnection) -> None:
+        """A standby where a writer was expected: the next login tells where that is now."""
+        now = self._clock()
+        if _is_on_a_standby(server) and now - self._doubted_at >= DOUBT_EVERY:
+            self._doubted_at = now
+            self.pools.retire(server.key, server, "it is on a standby")
 
     def excused(self) -> PinReason:
         return excused(self.pinning_filters)

@@ -88,6 +88,9 @@ class Keeper(Protocol):
 
     def pinned(self, server: "ServerConnection", reasons: PinReason) -> None: ...
 
+    def read_only(self, server: "ServerConnection") -> None:
+        """It refused to write."""
+
     def excused(self) -> PinReason:
         """The reasons that the user vouches for."""
 

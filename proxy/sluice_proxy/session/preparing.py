@@ -16,6 +16,7 @@ from sluice_proxy.session.statements import (
     Closing,
     Preparing,
     Statement,
+    Untaking,
     from_parse,
 )
 from sluice_proxy.wire import constants as c
@@ -50,7 +51,7 @@ class Preparations:
     change in the data.
     """
 
-    __slots__ = ("_unnamed", "closing", "portals", "statements")
+    __slots__ = ("_unnamed", "portals", "statements")
 
     def __init__(self) -> None:
         self.statements = ClientStatements()
@@ -58,8 +59,6 @@ class Preparations:
         self._unnamed: tuple[Effects, Rewritten | None] = (NOTHING, None)
         # By portal: the rewritten text that an Execute of it will run.
         self.portals: dict[bytes, Rewritten] = {}
-        # Names that were taken on the server only so that it would say so.
-        self.closing: list[bytes] = []
 
     @property
     def is_changing(self) -> bool:
@@ -248,8 +247,6 @@ class Preparations:
         edits.append(Edit(start, start + len(message), messages.query(text)))
         script = Script(rewritten, self.statements, server.session.prepared, prefix)
         server.expected.push_noted(QUERY, script)
-        if self.closing:
-            self.close_taken(server, start + len(message), edits)
 
     def _ensure_apart(
         self, server: ServerConnection, statement: Statement, at: int, edits: Edits
@@ -308,16 +305,14 @@ class Preparations:
         server.expected.push(PARSE | SKIP)
         made = messages.close_statement(name) + messages.parse(name, b"")
         edits.append(Edit(at, at, made))
-        self.closing.append(name)
+        server.session.taken.append(name)
 
     def close_taken(self, server: ServerConnection, at: int, edits: Edits) -> None:
-        """Behind what was refused."""
-        names, self.closing = self.closing, []
-        for _ in names:
-            server.expected.push(CLOSE | SKIP)
-        server.expected.push(SYNC | SKIP)
-        closes = b"".join(messages.close_statement(name) for name in names)
-        edits.append(Edit(at, at, closes + messages.SYNC))
+        """Before whatever comes next; once more if the server skips it."""
+        taken = server.session.taken
+        for name in taken.copy():
+            server.expected.push_noted(CLOSE | SKIP, Untaking(taken, name))
+            edits.append(Edit(at, at, messages.close_statement(name)))
 
 
 def _name_in(data: bytes, frame: Frame) -> bytes:

@@ -27,6 +27,7 @@ from sluice_proxy.wire.expected import (
     DESCRIBE,
     EXECUTE,
     FUNCTION,
+    PARSE,
     QUERY,
     SKIP,
     SYNC,
@@ -93,6 +94,8 @@ class Requests:
                 break
             if server.slot_foreign:
                 self._clean_slot(server, data, frame)
+            if server.session.taken:
+                self.prepared.close_taken(server, frame[1], self._edits)
             self._enter_one(server, data, frame)
         if not self._edits:
             return data, count
@@ -113,8 +116,6 @@ class Requests:
             self._on_query(server, data, frame)
         elif kind == c.SYNC:
             expected.push(SYNC)
-            if self.prepared.closing:
-                self.prepared.close_taken(server, end, self._edits)
         elif kind == c.BIND:
             self._on_bind(server, data, start, end)
         elif kind == c.EXECUTE:
@@ -183,7 +184,8 @@ class Requests:
         cut = end > len(data)
         found = messages.name_and_text_of_parse(data[start + 5 : end])
         if found is None:
-            raise ClientProtocolError("invalid string in message")
+            self._on_malformed(server, PARSE, cut)
+            return
         effects = self.effects(data, frame)
         if cut:
             # What it does shows when it runs; a part of it is still to be seen.
@@ -203,13 +205,20 @@ class Requests:
     def _on_bind(self, server: ServerConnection, data: bytes, start: int, end: int) -> None:
         span = messages.statement_of_bind(data, start + 5, min(end, len(data)))
         if span is None:
-            raise ClientProtocolError("invalid string in message")
+            self._on_malformed(server, BIND, end > len(data))
+            return
         if span[0] == span[1]:
             self._make_unnamed_ready(server, start)
         effects = self.prepared.on_bind(server, data, (start, end), span, self._edits)
         if effects is not NOTHING:
             self.apply(server, effects, data[span[1] : end] if effects.settings else b"")
         server.expected.push(BIND)
+
+    def _on_malformed(self, server: ServerConnection, kind: int, cut: bool) -> None:
+        """The server itself refuses it; but not a name that has no end in what is here."""
+        if cut:
+            raise ClientProtocolError("invalid string in message")
+        server.expected.push(kind)
 
     def _on_describe(self, server: ServerConnection, data: bytes, start: int, end: int) -> None:
         body = data[start + 5 : end]

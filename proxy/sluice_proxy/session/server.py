@@ -25,6 +25,7 @@ _LOOKED_INTO: Final = frozenset(
     (c.DATA_ROW, c.PARAMETER_STATUS, c.COMMAND_COMPLETE, c.ERROR_RESPONSE)
 )
 _WIPING: Final = frozenset((b"DISCARD ALL", b"DEALLOCATE ALL", b"DISCARD SEQUENCES"))
+_READ_ONLY: Final = b"\x00C25006\x00"
 _STALE_PLAN: Final = b"cached plan must not change result type"
 # The server reports these of its own accord, whatever a client did.
 _SERVERS_OWN: Final = frozenset((b"in_hot_standby", b"is_superuser", b"session_authorization"))
@@ -118,7 +119,7 @@ class ServerConnection:
         self.session.try_again()
         if self._blocked:
             client.peer.pause()
-        ahead = [messages.close_statement(s.name) for s in self.session.prepared.overflow()]
+        ahead = [messages.close_statement(name) for name in self.session.to_close()]
         for _ in ahead:
             self.expected.push(CLOSE | SKIP)
         self.foreign = self.last_client != number
@@ -283,6 +284,8 @@ class ServerConnection:
         if _STALE_PLAN in body:
             # Each is made anew when it is used next.
             self.session.prepared.clear()
+        if _READ_ONLY in body:
+            self._keeper.read_only(self)
         note = self.expected.front_note
         if self.expected.on_reply(c.ERROR_RESPONSE) & SKIP:
             if self._refused:

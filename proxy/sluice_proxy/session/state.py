@@ -15,11 +15,13 @@ class SessionState:
     present transaction changed: `touched` says that it may have.
     """
 
-    __slots__ = ("_in_vain", "_look", "_names", "pins", "prepared", "settings", "touched")
+    __slots__ = ("_in_vain", "_look", "_names", "pins", "prepared", "settings", "taken", "touched")
 
     def __init__(self) -> None:
         self.settings = DEFAULTS
         self.prepared = ServerStatements()
+        # Names of statements that must be closed before another request.
+        self.taken: list[bytes] = []
         self.pins = PinReason.NONE
         self.touched = False
         # Parameters with a dot that may have been set.
@@ -82,6 +84,13 @@ class SessionState:
             self.pins &= ~PinReason.SEQUENCE
         if tag != b"DISCARD SEQUENCES":
             self.prepared.clear()
+            self.taken.clear()
+
+    def to_close(self) -> list[bytes]:
+        """Statements that the next client shall not find: too many, or taken for a moment."""
+        names = [statement.name for statement in self.prepared.overflow()] + self.taken
+        self.taken.clear()
+        return names
 
     def clean(self) -> None:
         """DISCARD ALL was done in the proxy's own name."""

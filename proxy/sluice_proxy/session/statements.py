@@ -248,3 +248,17 @@ class Closing(Note):
 
     def undone(self) -> None:
         self._client.take_back(self._name, None, self._before)
+
+
+class Untaking(Note):
+    """The Close of a name that was taken so that the server would say so."""
+
+    __slots__ = ("_name", "_taken")
+
+    def __init__(self, taken: list[bytes], name: bytes):
+        self._taken = taken
+        self._name = name
+        taken.remove(name)
+
+    def undone(self) -> None:
+        self._taken.append(self._name)

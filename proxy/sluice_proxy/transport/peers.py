@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any, Final
 
+from sluice_proxy.config import POD_IP
 from sluice_proxy.errors import ConfigError, ProxyError, ServerProtocolError
 from sluice_proxy.session import pids
 from sluice_proxy.session.client_login import LONG_KEY, SHORT_KEY
@@ -111,7 +112,7 @@ class Peers:
             try:
                 answers = await self._loop.getaddrinfo(name, self._port, type=socket.SOCK_STREAM)
             except OSError as error:
-                log.warning("cannot find the other pods", extra={"name": name, "error": str(error)})
+                log.warning("cannot find the other pods", extra={"host": name, "error": str(error)})
                 continue
             found.update(((family, address), None) for family, _, _, _, address in answers)
         return tuple(found)
@@ -153,4 +154,4 @@ def _packed(address: str) -> bytes:
     try:
         return ipaddress.ip_address(address).packed
     except ValueError:
-        raise ConfigError("SLUICE_POD_IP", "no IP address") from None
+        raise ConfigError(POD_IP, "no IP address") from None

@@ -8,6 +8,7 @@ in PostgreSQL's `postgres.c`.
 """
 
 from collections import deque
+from itertools import takewhile
 from typing import Final
 
 from sluice_proxy.wire import constants as c
@@ -86,6 +87,7 @@ class ExpectedReplies:
     """
 
     __slots__ = (
+        "_copied",
         "_notes",
         "_parses",
         "_queue",
@@ -106,6 +108,7 @@ class ExpectedReplies:
         self.sent = 0
         self.answered = 0
         self._sync_in_copy = False
+        self._copied = False
         self.copy_in = False
         self.ignoring = False
         self.doubt = False
@@ -142,6 +145,12 @@ class ExpectedReplies:
         if self.copy_in:
             self._push_in_copy(entry)
         elif not self.ignoring:
+            if self._copied and entry & KIND != SYNC:
+                # After a COPY by Execute the server takes a Query for a part of the same
+                # transaction, and does not end it: its state is beyond telling.
+                self.doubt |= entry & KIND in (QUERY, FUNCTION)
+            else:
+                self._copied = False
             self.unsynced = entry & KIND in _EXTENDED
             self._append(entry)
         elif entry & KIND == SYNC:
@@ -310,4 +319,8 @@ class ExpectedReplies:
         if self._sync_in_copy and not queue:
             # No Sync is left after what was sent.
             self.unsynced = asked == EXECUTE
+        if asked == EXECUTE:
+            behind = [entry & KIND for entry in takewhile(lambda e: e & KIND != SYNC, queue)]
+            self.doubt |= QUERY in behind or FUNCTION in behind
+            self._copied = len(behind) == len(queue)
         queue.appendleft(request)
