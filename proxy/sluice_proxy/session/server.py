@@ -119,7 +119,7 @@ class ServerConnection:
         self.session.try_again()
         if self._blocked:
             client.peer.pause()
-        ahead = [messages.close_statement(s.name) for s in self.session.prepared.overflow()]
+        ahead = [messages.close_statement(name) for name in self.session.to_close()]
         for _ in ahead:
             self.expected.push(CLOSE | SKIP)
         self.foreign = self.last_client != number
