@@ -3,7 +3,18 @@
 from dataclasses import replace
 
 from sluice_testing.stories import Story
-from wirescripts import copying, extended, pipelines, prepared, simple, sql_prepared
+from wirescripts import (
+    copying,
+    extended,
+    pipelines,
+    prepared,
+    reports,
+    session,
+    settings,
+    simple,
+    sql_prepared,
+    startup,
+)
 
 THEMES = {
     "simple": simple.SCRIPTS,
@@ -24,6 +35,23 @@ THEMES = {
     "PREPARE": sql_prepared.SCRIPTS,
     "shared names": sql_prepared.SHARED_NAMES,
     "wipes": sql_prepared.WIPES,
+    "settings": settings.SCRIPTS,
+    "settings undone": settings.UNDONE,
+    "values": settings.VALUES,
+    "reports": reports.REPORTS,
+    "authorities": reports.AUTHORITIES,
+    "encodings": reports.ENCODINGS,
+    "temporary": session.TEMPORARY,
+    "cursors": session.CURSORS,
+    "advisory locks": session.LOCKING,
+    "channels": session.CHANNELS,
+    "sequences": session.VALUES,
+    "DO blocks": session.BLOCKS,
+    "large objects": session.LARGE_OBJECTS,
+    "startup": startup.PARAMETERS,
+    "refused": startup.REFUSED,
+    "versions": startup.VERSIONS,
+    "abuse": startup.ABUSE,
     "copy in": copying.IN,
     "copy in, extended": copying.IN_EXTENDED,
     "copy out": copying.OUT,
