@@ -1,6 +1,8 @@
 """Acts that read and write rows: transactions, errors, cancels, COPY, cursors."""
 
 from sluice_testing.isolation.owner import Act, Owner
+from sluice_testing.isolation.sessions import PsycopgSession
+from sluice_testing.isolation.state import quoted
 
 KEPT = 30  # rows of an owner, after which it deletes them
 DIVISION_BY_ZERO, BAD_TEXT = "22012", "22P02"
@@ -146,6 +148,16 @@ async def cursor(owner: Owner) -> None:
     owner.expect("a cursor after its end", await owner.refused("FETCH 1 FROM here"), "34000")
 
 
+async def pipeline_of_libpq(owner: Owner) -> None:
+    assert isinstance(owner.session, PsycopgSession)
+    values = [owner.nonce() for _ in range(owner.dice.randint(1, 15))]
+    sql = f"SELECT {quoted(owner.tag)}, $1::text"
+    answers = await owner.session.pipelined(sql, values)
+    for value, rows in zip(values, answers, strict=True):
+        owner.count(rows)
+        owner.expect("a pipeline of libpq", rows, [(owner.tag, value)])
+
+
 async def idle(owner: Owner) -> None:
     await owner.pause(2.0)
 
@@ -155,3 +167,4 @@ ACTS: list[tuple[Act, int]] = [
     (fail, 6), (fail_in_transaction, 6), (cancel, 4), (copy_out, 5), (copy_in, 5),
     (copy_in_fails, 3), (copy_out_fails, 3), (cursor, 4), (idle, 10),
 ]  # fmt: skip
+PSYCOPG: list[tuple[Act, int]] = [(pipeline_of_libpq, 8)]

@@ -20,7 +20,7 @@ from sluice_testing.postgres import APP_USER, Postgres
 _COMMON = [*acts_rows.ACTS, *acts_state.ANY, *acts_leave.ANY]
 ACTS: dict[str, list[tuple[Act, int]]] = {
     "wire": [*_COMMON, *acts_state.WIRE, *acts_wire.ACTS, *acts_leave.WIRE],
-    "psycopg": _COMMON,
+    "psycopg": [*_COMMON, *acts_rows.PSYCOPG],
     "asyncpg": [*_COMMON, *acts_state.ASYNCPG],
 }
 KINDS = len({act for acts in ACTS.values() for act, _ in acts})

@@ -74,6 +74,14 @@ class PsycopgSession:
         await cursor.execute(sql.encode(), values or None)
         return await cursor.fetchall() if cursor.description else []
 
+    async def pipelined(self, sql: str, values: list[str]) -> list[Rows]:
+        """One question for each value, all in libpq's pipeline mode."""
+        async with self.connection.pipeline():
+            cursors = [psycopg.AsyncRawCursor(self.connection) for _ in values]
+            for cursor, value in zip(cursors, values, strict=True):
+                await cursor.execute(sql.encode(), [value])
+            return [await cursor.fetchall() for cursor in cursors]
+
     async def cancelled(self, sql: str, value: str, seconds: float) -> Rows:
         task = asyncio.create_task(self.fetch(sql, value))
         await asyncio.sleep(seconds)

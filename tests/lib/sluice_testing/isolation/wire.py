@@ -13,6 +13,7 @@ from sluice_testing.raw import (
     AUTHENTICATION_OK,
     COPY_DONE,
     PROTOCOL_3_0,
+    PROTOCOL_3_2,
     SSL_REQUEST,
     SYNC,
     TERMINATE,
@@ -69,7 +70,7 @@ class WireSession:
             await self._writer.start_tls(self._context, server_hostname="localhost")
 
     async def _log_in(self, **parameters: str) -> None:
-        self.send(startup(PROTOCOL_3_0, **parameters))
+        self.send(startup(self._dice.choice((PROTOCOL_3_0, PROTOCOL_3_2)), **parameters))
         scram = Scram(self._door.password)
         while True:
             message = await self.read()
