@@ -81,6 +81,23 @@ def unset_is_empty(answers: list[Message]) -> list[Message]:
     return [Message("D", empty) if m == ("D", null) else m for m in answers]
 
 
+def source_places(answers: list[Message]) -> list[Message]:
+    """File, line and routine of an error: the proxy that ends a client itself has none."""
+    return [_without_place(m) if m.kind == "E" else m for m in answers]
+
+
+def _without_place(error: Message) -> Message:
+    fields = error.body.rstrip(b"\0").split(b"\0")
+    return Message("E", b"\0".join(field for field in fields if field[:1] not in b"FLR"))
+
+
+def silent_ends(answers: list[Message]) -> list[Message]:
+    """An impossible length: PostgreSQL hangs up without a word, the proxy says 08P01 first."""
+    if CLOSED not in answers[-1:]:
+        return answers
+    return [m for m in answers if m.kind != "E" or m.fields.get("C") != "08P01"]
+
+
 def last_words(answers: list[Message]) -> list[Message]:
     """PostgreSQL hangs up on unread messages, so TCP may destroy what it said last.
 
@@ -97,7 +114,14 @@ ALWAYS: tuple[Normaliser, ...] = (
     sasl_secrets,
     order_of_reports,
 )
-SOME: tuple[Normaliser, ...] = (statement_names, setting_sources, unset_is_empty, last_words)
+SOME: tuple[Normaliser, ...] = (
+    statement_names,
+    setting_sources,
+    unset_is_empty,
+    source_places,
+    silent_ends,
+    last_words,
+)
 BY_NAME = {normaliser.__name__: normaliser for normaliser in SOME}
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 from comparison import generated
@@ -19,8 +18,8 @@ from sluice_testing.stories import Cut, Story
 from wirescripts import catalogue
 
 SHORT = 400  # bytes of a script that is told byte by byte
-TINY = 130  # … that is told once for every place where it can be split
-TINY_ONES = 14
+TINY = 140  # … that is told once for every place where it can be split
+TINY_ONES = 20
 SHRUNK = 3  # so many generated scripts that differ are made small
 
 
@@ -108,18 +107,18 @@ def configuration(ground: Ground, pool: int, leaf: Leaf) -> ProxyConfig:
 
 
 def findings(cell: Cell, plan: Plan, direct: Door) -> Iterator[Finding | None]:
-    """Every telling of a cell, one after the other: whole, cut, split and generated."""
+    """Every telling of a cell, one after the other: whole, cut, split and generated.
+
+    What differs as a whole is not told in pieces, too.
+    """
     written, by_dice = plan.written(cell.tally.major), plan.by_dice()
     cell.tally.scripts, cell.tally.generated = len(written), len(by_dice)
-    whole = cell.tell_all(written)
-    byte_by_byte = cell.tell_all(short(written), Cut(size=1))
-    splits = (
-        finding
-        for story in tiny(written)
-        for at in range(1, max(len(step.send) for step in story.steps))
-        for finding in cell.tell_all([story], Cut(at=at))
-    )
-    yield from chain(whole, byte_by_byte, splits)
+    yield from cell.tell_all(written)
+    right = [story for story in written if story.name not in cell.tally.different]
+    yield from cell.tell_all(short(right), Cut(size=1))
+    for story in tiny(right):
+        for at in range(1, max(len(step.send) for step in story.steps)):
+            yield from cell.tell_all([story], Cut(at=at))
     yield from _generated(cell, by_dice, direct)
 
 
@@ -128,9 +127,9 @@ def short(stories: list[Story]) -> list[Story]:
 
 
 def tiny(stories: list[Story]) -> list[Story]:
-    """A few of each theme."""
-    fit = [story for story in stories if 0 < story.size <= TINY]
-    return fit[:: max(1, len(fit) // TINY_ONES)]
+    """One of each theme, and no more than are worth their time."""
+    fit = {story.theme: story for story in stories if TINY // 2 < story.size <= TINY}
+    return list(fit.values())[:TINY_ONES]
 
 
 def _generated(cell: Cell, stories: list[Story], direct: Door) -> Iterator[Finding | None]:

@@ -56,6 +56,11 @@ class Story:
     pitfalls: tuple[int, ...] = ()
 
     @property
+    def theme(self) -> str:
+        """What stands before the colon of its name."""
+        return self.name.partition(":")[0]
+
+    @property
     def size(self) -> int:
         """Bytes that are sent after the login."""
         return sum(len(step.send) for step in self.steps)
