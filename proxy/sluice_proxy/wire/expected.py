@@ -241,7 +241,7 @@ class ExpectedReplies:
         if self._sync_in_copy:
             # Whether those Syncs came before or after the error cannot be known.
             self.doubt = True
-        self.copy_in = self._sync_in_copy = False
+        self.copy_in = self._sync_in_copy = self._copied = False
         if kind in _EXTENDED:
             if kind == PARSE_UNNAMED:
                 self.unnamed = None
