@@ -177,6 +177,40 @@ def _restarts(doorstep: Doorstep) -> dict[str, int]:
     }
 
 
+CANCEL = """
+import psycopg, threading
+canceled = 0
+for _ in range(20):
+    with psycopg.connect(autocommit=True) as connection:
+        threading.Timer(0.3, connection.cancel).start()
+        try:
+            connection.execute('SELECT pg_sleep(20)')
+        except psycopg.errors.QueryCanceled:
+            canceled += 1
+print(canceled)
+"""
+
+
+def test_a_cancel_reaches_the_pod_that_has_the_client(operator: Cluster, database: str) -> None:
+    """The Service leads the request to any of two pods; twenty times it is the right query."""
+    with shop.namespace(operator, database) as namespace:
+        namespace.apply(namespace.proxy(replicas=2, connectionPool={"maxConnectionsPercent": 20}))
+        status = namespace.until_ready()["status"]
+        clients = pods.Clients(
+            *("clients", namespace.name, status["endpoint"], status["caSecretName"]),
+            *("orders-app", "orders-app"),
+        )
+        pods.start(operator, clients)
+        doorstep = Doorstep(namespace, status["endpoint"])
+        eventually(lambda: _ready(namespace) == 2, "both pods serve")
+        assert doorstep.run("python3", "-c", CANCEL) == "20\n"
+
+
+def _ready(namespace: Namespace) -> int:
+    deployment = namespace.get("deployment", "orders-proxy") or {}
+    return int(deployment.get("status", {}).get("readyReplicas", 0))
+
+
 def test_a_new_password_under_load(doorstep: Doorstep) -> None:
     """The server, the Secret, the clients, seconds apart: nobody sees an error."""
     before = _restarts(doorstep)

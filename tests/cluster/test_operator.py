@@ -8,7 +8,7 @@ from kube.client import Cluster
 
 from sluice_testing import specs
 from sluice_testing.chart import OPERATOR, SYSTEM
-from sluice_testing.kubernetes import Kubectl, Manifest, eventually, login
+from sluice_testing.kubernetes import Kubectl, Manifest, eventually, listed, login
 from sluice_testing.shop import PASSWORD, Namespace
 
 # The first test of a run may have to wait for the cluster and the images.
@@ -57,6 +57,31 @@ def test_a_manifest_becomes_a_ready_proxy(namespace: Namespace) -> None:
     eventually(lambda: (namespace.get("databaseproxy") or {})["status"]["replicas"] == 2, "2 pods")
     row = namespace.kubectl("get", "dbproxy", "orders", "--no-headers").split()
     assert row[:4] == ["orders", "Running", "True", f"orders.{namespace.name}.svc"]
+
+
+def test_the_pods_of_a_proxy_find_each_other(namespace: Namespace) -> None:
+    """By a headless Service, which knows them ready or not, and goes with its proxy."""
+    namespace.apply(namespace.proxy(replicas=2))
+    proxy = namespace.until_ready()
+    service = namespace.get("service", "orders-peers")
+    assert service is not None
+    assert service["spec"]["clusterIP"] == "None"
+    owners = [owner["uid"] for owner in service["metadata"]["ownerReferences"]]
+    assert owners == [proxy["metadata"]["uid"]]
+
+    def addresses() -> set[str]:
+        slices = listed(
+            namespace.cluster, "endpointslices", namespace.name,
+            "kubernetes.io/service-name=orders-peers",
+        )  # fmt: skip
+        return {a for found in slices for end in found["endpoints"] or () for a in end["addresses"]}
+
+    def pods() -> set[str]:
+        return {pod["status"].get("podIP", "") for pod in namespace.pods().values()}
+
+    eventually(lambda: len(pods()) == 2 and addresses() == pods(), "both pods are in it")
+    namespace.kubectl("delete", "databaseproxy", "orders")
+    eventually(lambda: namespace.get("service", "orders-peers") is None, "it is gone")
 
 
 def test_a_missing_secret_is_told_and_then_found(namespace: Namespace) -> None:
