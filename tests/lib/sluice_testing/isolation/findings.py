@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _KEPT = 40
+_WIDTH = 300
 
 
 @dataclass
@@ -17,7 +18,7 @@ class Tally:
     def add(self, line: str) -> None:
         self.count += 1
         if len(self.lines) < _KEPT:
-            self.lines.append(line[:600])
+            self.lines.append(" ".join(line.split())[:_WIDTH])
 
 
 @dataclass
