@@ -1,4 +1,7 @@
-"""SIGTERM: what runs may finish, nothing new begins, and the process ends with 0."""
+"""SIGTERM: what runs may finish, nothing new begins, and the process ends with 0.
+
+Pitfall 56: connections are closed at the end of a transaction, with 57P01.
+"""
 
 import signal
 

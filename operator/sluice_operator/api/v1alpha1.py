@@ -157,8 +157,9 @@ class ConnectionPool(APIModel):
         max_length=INIT_QUERY_MAX,
         pattern=r"^[^\x00]*$",
         description="SQL that is run on each new server connection before its first client, such "
-        "as SET statements: they are where every client begins, and what its RESET goes behind. It "
-        "is no place for secrets. When it fails, connections fail with the server's error.",
+        "as SET statements: every session begins with what they set, and a RESET leads to the "
+        "server's own defaults. It is no place for secrets. When it fails, connections fail with "
+        "the server's error.",
     )
     session_pinning_filters: list[PinningFilter] = Field(
         default_factory=list,
