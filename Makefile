@@ -46,6 +46,10 @@ isolation: $(BIN)/.ready postgres ## 240 clients on 6 connections for 5 minutes:
 differential: $(BIN)/.ready postgres ## the same scripts direct and through the proxy: equal to the byte?
 	@PYTHONPATH=tests/lib $(BIN)/python tests/differential/differential.py
 
+.PHONY: drivers
+drivers: $(BIN)/.ready postgres ## real drivers in six languages, direct and through the proxy: the matrix
+	@PYTHONPATH=tests/lib $(BIN)/python tests/drivers/drivers.py
+
 .PHONY: images
 images: cluster ## build the images and load them into the cluster
 	@$(PYTHON) tests/cluster/cluster.py images
