@@ -141,6 +141,9 @@ class ServerConnection:
         """A Query of the proxy's own is sent, whose rows are for `note`."""
         self._reading_rows += 1
         self._framer.use(FROM_SERVER_ROWS)
+        # "a simple Query message also destroys the unnamed statement".
+        self.slot_ready = False
+        self.slot_foreign = True
         self.expected.push_noted(QUERY | SKIP, note)
 
     def heard(self) -> None:

@@ -69,7 +69,8 @@ class SessionState:
         if question.settings:
             self.settings = found.settings
             self.pins &= ~PinReason.SESSION_SETTING
-        if question.objects:
+        if question.objects and not self._look:
+            # But for those that came since it was asked.
             self.pins = self.pins & ~PROVABLE | found.pins & ~excused
 
     def fail(self, question: Question) -> None:
