@@ -19,6 +19,7 @@ PARAMETERS = {
     b"client_encoding": b"UTF8",
     b"standard_conforming_strings": b"on",
     b"application_name": b"",
+    b"TimeZone": b"UTC",
 }
 
 
@@ -39,15 +40,46 @@ def parse(text: bytes, name: bytes = b"") -> bytes:
     return msg("P", name + b"\0" + text + b"\0\0\0")
 
 
-def bind(statement: bytes = b"") -> bytes:
-    return msg("B", b"\0" + statement + b"\0\0\0\0\0\0\0")
+def bind(statement: bytes = b"", *values: bytes, portal: bytes = b"") -> bytes:
+    parts = [portal + b"\0" + statement + b"\0", struct.pack("!hh", 0, len(values))]
+    parts += [struct.pack("!i", len(value)) + value for value in values]
+    return msg("B", b"".join(parts) + b"\0\0")
 
 
-def error(sqlstate: bytes = b"42601", severity: bytes = b"ERROR") -> bytes:
-    return msg("E", b"S%b\0V%b\0C%b\0Mno\0\0" % (severity, severity, sqlstate))
+def execute(portal: bytes = b"") -> bytes:
+    return msg("E", portal + b"\0" + bytes(4))
 
 
-EXECUTE = msg("E", b"\0\0\0\0\0")
+def describe(name: bytes = b"", what: bytes = b"S") -> bytes:
+    return msg("D", what + name + b"\0")
+
+
+def close(name: bytes = b"", what: bytes = b"S") -> bytes:
+    return msg("C", what + name + b"\0")
+
+
+def error(
+    sqlstate: bytes = b"42601", severity: bytes = b"ERROR", message: bytes = b"no", place: int = 0
+) -> bytes:
+    position = b"P%d\0" % place if place else b""
+    said = (severity, severity, sqlstate, message, position)
+    return msg("E", b"S%b\0V%b\0C%b\0M%b\0%b\0" % said)
+
+
+def data_row(*values: bytes | None) -> bytes:
+    parts = [struct.pack("!h", len(values))]
+    for value in values:
+        parts.append(struct.pack("!i", -1) if value is None else struct.pack("!i", len(value)))
+        parts.append(value or b"")
+    return msg("D", b"".join(parts))
+
+
+def told(name: bytes, value: bytes) -> bytes:
+    """A ParameterStatus."""
+    return msg("S", name + b"\0" + value + b"\0")
+
+
+EXECUTE = execute()
 SYNC = msg("S")
 TERMINATE = msg("X")
 CLOSE_UNNAMED = msg("C", b"S\0")
