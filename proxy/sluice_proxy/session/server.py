@@ -90,6 +90,11 @@ class ServerConnection:
         return self._blocked
 
     @property
+    def mid_message(self) -> bool:
+        """The client has the first part of a message; anything else would read as its rest."""
+        return self._framer.remain > self._skip_rest
+
+    @property
     def pins(self) -> PinReason:
         return self.session.pins
 
@@ -206,6 +211,8 @@ class ServerConnection:
         try:
             data, frames = self._framer.feed(data)
         except ServerProtocolError as error:
+            # Nothing of this read goes on.
+            self._framer.remain = rest
             self._break(error.message)
             return
         out, ready = self._take(data, frames)
@@ -415,7 +422,7 @@ class ServerConnection:
         self.client = None
         self._keeper.unfit(self, reason)
         if client is not None:
-            client.on_server_lost(told=False)
+            client.on_server_lost(told=self.mid_message)
 
     def _refuse(self) -> None:
         """The client's parameters cannot be set here: it is told, and nothing was executed."""
@@ -453,7 +460,7 @@ class ServerConnection:
         self.closing = True
         self._keeper.lost(self)
         if client is not None:
-            client.on_server_lost(told=self._told_fatal)
+            client.on_server_lost(told=self._told_fatal or self.mid_message)
 
     def on_hangup(self) -> None:
         """The server closed its side; the rest is read when the client has room for it."""

@@ -127,8 +127,17 @@ class ExpectedReplies:
 
     @property
     def own_turn(self) -> bool:
-        """The server works on what the proxy asked by itself."""
+        """The next answer is to something that the proxy asked by itself."""
         return bool(self._queue) and bool(self._queue[0] & SKIP)
+
+    @property
+    def own_query(self) -> bool:
+        """The server runs a Query of the proxy's own.
+
+        Of what was put before a client's extended messages that cannot be told: its answer
+        stays with the server until it comes to the Sync.
+        """
+        return self.own_turn and self._queue[0] & KIND == QUERY
 
     @property
     def owes_client(self) -> bool:
@@ -171,11 +180,18 @@ class ExpectedReplies:
             self._notes.append(note)
             self.push(entry | NOTED)
 
-    def push_parse_unnamed(self, message: bytes, action: int = FORWARD) -> None:
+    def push_parse_unnamed(
+        self, message: bytes, action: int = FORWARD, note: Note | None = None
+    ) -> None:
         """A Parse of the unnamed statement was sent; or TOO_LONG in its place."""
         if self.ignoring or self.copy_in:
+            if note is not None:
+                note.undone()
             return
         self.unsynced = True
+        if note is not None:
+            self._notes.append(note)
+            action |= NOTED
         self._queue.append(PARSE_UNNAMED | action)
         self._parses.append(message)
 
@@ -199,11 +215,17 @@ class ExpectedReplies:
         front = self._front()
         action = front & SKIP
         if kind in _ASYNCHRONOUS:
-            return action
+            # What others notify of may come with any answer.
+            return FORWARD if kind == c.NOTIFICATION else action
         settles = _ANSWERS.get(kind)
         if settles is not None:
             self._settle(front, settles)
         elif kind == c.READY_FOR_QUERY:
+            if front & KIND not in _ENDED_BY_READY:
+                # A Sync was answered that a COPY seemed to have swallowed.
+                self.doubt = True
+                self.ignoring = False
+                return FORWARD
             self._settle(front, _ENDED_BY_READY)
             # Where a COPY was refused, its end is of no more interest.
             self._front()
