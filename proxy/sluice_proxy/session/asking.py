@@ -12,6 +12,9 @@ class Asked(Protocol):
     def heard(self) -> None:
         """A Query with rows for the proxy is answered."""
 
+    def unmask(self) -> None:
+        """A RESET is dealt with."""
+
     def on_replay_failed(self) -> None: ...
 
     def on_inspected(self, question: Question, found: Findings | None) -> None:
@@ -30,6 +33,23 @@ class Discarding(Note):
 
     def done(self) -> None:
         self._asked.heard()
+
+    def undone(self) -> None:
+        self._asked.heard()
+
+
+class Restore(Discarding):
+    """Sets again what a client's RESET took back too far."""
+
+    __slots__ = ()
+
+    def done(self) -> None:
+        self._asked.unmask()
+        super().done()
+
+    def undone(self) -> None:
+        self._asked.unmask()
+        super().undone()
 
 
 class Replay(Discarding):

@@ -82,9 +82,29 @@ class ClientSession:
     """
 
     __slots__ = (
-        "_backlog", "_blocked", "_framer", "_leaving", "_lobby", "_login", "_requests", "_since", "_start",
-        "encrypted", "final", "key", "last_active", "number", "peer", "pid", "secret", "server",
-        "settings", "stalled", "state", "told", "unnamed",
+        "_backlog",
+        "_blocked",
+        "_framer",
+        "_lobby",
+        "_login",
+        "_requests",
+        "_since",
+        "_start",
+        "encrypted",
+        "final",
+        "key",
+        "last_active",
+        "leaving",
+        "number",
+        "peer",
+        "pid",
+        "secret",
+        "server",
+        "settings",
+        "stalled",
+        "state",
+        "told",
+        "unnamed",
     )  # fmt: skip
 
     def __init__(self, peer: Peer, login: Login, pid: int, secret: bytes, lobby: Lobby):
@@ -103,7 +123,7 @@ class ClientSession:
         self._since = 0.0
         self._blocked = False
         # It said goodbye, and hears what it asked for before.
-        self._leaving = False
+        self.leaving = False
         self.state = GREETING
         self.stalled = False
         self.server: ServerConnection | None = None
@@ -167,6 +187,7 @@ class ClientSession:
         self._start = self._lobby.start(profile, self._login)
         self.key = self._start.key
         self.settings = self._start.settings
+        self._requests.start = self._start.lasting
         self.learn(self._start.parameters)
         self.state = IDLE
         self.peer.write(
@@ -254,7 +275,7 @@ class ClientSession:
         elif not expected.owes_client:
             self.leave()
             return
-        self._leaving = True
+        self.leaving = True
         self.peer.pause()
 
     def _stall(self, data: bytes, frames: list[Frame]) -> None:
@@ -274,7 +295,7 @@ class ClientSession:
             self._forward(data, frames, 0)
         except ClientProtocolError as error:
             self._reject(error)
-        if not (self.stalled or self._leaving or server.blocked):
+        if not (self.stalled or self.leaving or server.blocked):
             self.peer.resume()
 
     def _wake(self, data: bytes, frames: list[Frame]) -> None:
@@ -302,8 +323,6 @@ class ClientSession:
         self._backlog = (data, frames)
         self._since = self.last_active
         self.state = WAITING
-        if self._start.may_part and self._requests.resets(data, frames):
-            self.key, self.settings = self._start.part(self.settings)
         server = self._lobby.acquire(self)
         if server is not None:
             self.grant(server)
@@ -349,7 +368,7 @@ class ClientSession:
         self.server = None
         self.state = IDLE
         self.last_active = self._lobby.now()
-        if self._leaving:
+        if self.leaving:
             self.leave()
         else:
             self.peer.resume()
@@ -360,7 +379,7 @@ class ClientSession:
         if self.state == GREETING:
             # Nothing was asked yet but how a session begins.
             self.begin()
-        elif told or self._leaving:
+        elif told or self.leaving:
             self.end(None)
         else:
             self.end(ServerLost("the server closed the connection unexpectedly").fields())

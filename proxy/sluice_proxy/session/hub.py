@@ -80,6 +80,7 @@ class Hub:
         self.generation = 0
         self.idle_client_timeout = 1800.0
         self.profiles = Profiles()
+        self._sequence_keys: set[PoolKey] = set()
         self._clientless_since = clock()
         self._doubted_at = 0.0
 
@@ -142,7 +143,7 @@ class Hub:
         server = client.server
         if server is not None and server.expected.owes_client:
             server.delayed.append(done)
-            if not server.expected.own_turn:
+            if not server.expected.own_query:
                 self.cancel_now(server)
             return
         if server is None:
@@ -292,6 +293,12 @@ class Hub:
 
     def excused(self) -> PinReason:
         return excused(self.pinning_filters)
+
+    def asks_sequences(self, key: PoolKey) -> bool:
+        return key in self._sequence_keys
+
+    def on_sequences(self, server: ServerConnection) -> None:
+        self._sequence_keys.add(server.key)
 
     def cancel_now(self, server: ServerConnection) -> None:
         """What waited for the client's own request goes to the server, or has come too late."""

@@ -44,6 +44,9 @@ _OBJECTS = (
     b" (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql"
     b" AND NOT pg_catalog.starts_with(name, '%b'))"
     b" UNION ALL SELECT '%d', '', '' WHERE session_user OPERATOR(pg_catalog.<>) %b"
+    b" UNION ALL SELECT 'w', '', '' WHERE NOT EXISTS"
+    b" (SELECT FROM pg_catalog.pg_prepared_statements"
+    b" WHERE pg_catalog.starts_with(name, '%b'))"
 ) % (
     PinReason.TEMPORARY_OBJECT,
     PinReason.HOLDABLE_CURSOR,
@@ -52,6 +55,7 @@ _OBJECTS = (
     PinReason.PREPARED_STATEMENT,
     b"%b",
     PinReason.SESSION_AUTHORIZATION,
+    b"%b",
     b"%b",
 )
 
@@ -79,32 +83,38 @@ class Question:
             text += _HIDDEN % messages.literal(_array((b"role", *self.names)))
             parts.append(text + (_STARTUP_ONLY if self.source == b"client" else b""))
         if self.objects:
-            parts.append(_OBJECTS % (self.prefix, messages.literal(self.user)))
+            parts.append(_OBJECTS % (self.prefix, messages.literal(self.user), self.prefix))
         return messages.query(b" UNION ALL ".join(parts))
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found. `startup_only`: a parameter that can be set at the start alone."""
+    """What was found. `startup_only`: a parameter that can be set at the start alone.
+
+    `wiped`: there is no prepared statement of the proxy's.
+    """
 
     settings: Settings
     pins: PinReason
-    startup_only: bool
+    startup_only: bool = False
+    wiped: bool = False
 
 
 def findings(rows: Iterable[list[bytes | None]]) -> Findings:
     """What the rows say, each of three columns."""
     pins = PinReason.NONE
-    startup_only = False
+    startup_only = wiped = False
     found: list[tuple[bytes, bytes | None]] = []
     for kind, name, value in rows:
         if kind == b"s":
             found.append((name or b"", value))
         elif kind == b"o":
             startup_only = True
+        elif kind == b"w":
+            wiped = True
         else:
             pins |= PinReason(int(kind or b"0"))
-    return Findings(from_rows(found), pins, startup_only)
+    return Findings(from_rows(found), pins, startup_only, wiped)
 
 
 def _array(names: Iterable[bytes]) -> bytes:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from sluice_proxy.errors import ErrorFields
+from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.session.inspection import Findings
 from sluice_proxy.session.peer import Peer
 from sluice_proxy.session.pinning import PinReason
@@ -39,6 +40,7 @@ class Client(Protocol):
     peer: Peer
     unnamed: bytes | None
     told: dict[bytes, bytes]
+    leaving: bool  # it said goodbye, and hears what it asked for before
     stalled: bool  # a message of the client's waits for the answer to one before
 
     @property
@@ -67,6 +69,8 @@ class Client(Protocol):
     def on_started(self, found: Findings | None) -> None:
         """With what the connection was started; None when that could not be read."""
 
+    def leave(self) -> None: ...
+
     def on_released(self) -> None: ...
 
     def on_server_lost(self, told: bool) -> None: ...
@@ -93,6 +97,12 @@ class Keeper(Protocol):
 
     def excused(self) -> PinReason:
         """The reasons that the user vouches for."""
+
+    def asks_sequences(self, key: PoolKey) -> bool:
+        """Whether clients of this pool ask for what their session took of a sequence."""
+
+    def on_sequences(self, server: "ServerConnection") -> None:
+        """One does."""
 
     def cancel_now(self, server: "ServerConnection") -> None:
         """A cancel request that came too early may go."""

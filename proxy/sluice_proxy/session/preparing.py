@@ -12,8 +12,10 @@ from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.session.statements import (
     CLIENT_LIMIT,
     PREFIX,
+    Change,
     ClientStatements,
     Closing,
+    Naming,
     Preparing,
     Statement,
     Untaking,
@@ -31,6 +33,7 @@ from sluice_proxy.wire.expected import (
     SKIP,
     SYNC,
     TOO_LONG,
+    Note,
 )
 from sluice_proxy.wire.framing import Frame
 
@@ -39,6 +42,8 @@ _int32 = Struct("!i").pack
 # Statement and portal by which the proxy itself runs an SQL PREPARE amid extended messages.
 _HELPER = PREFIX + b"prepare"
 
+_NO_STATEMENT: tuple[Effects, Statement | None] = (NOTHING, None)
+
 Span = tuple[int, int]
 Edits = list[Edit]
 
@@ -46,8 +51,8 @@ Edits = list[Edit]
 class Preparations:
     """What a client's named statements ask of the server connection that it holds.
 
-    Every `on_…` enters its request in the queue of expected replies (but `on_bind`,
-    `on_describe` and `on_parse_unnamed`, whose callers do) and adds to `edits` what must
+    Every `on_…` enters its request in the queue of expected replies (but `on_bind` and
+    `on_describe`, whose callers do) and adds to `edits` what must
     change in the data.
     """
 
@@ -55,8 +60,8 @@ class Preparations:
 
     def __init__(self) -> None:
         self.statements = ClientStatements()
-        # What the text of the unnamed statement does, and what was rewritten in it.
-        self._unnamed: tuple[Effects, Rewritten | None] = (NOTHING, None)
+        # What the unnamed statement does, and itself if it names others.
+        self._unnamed = _NO_STATEMENT
         # By portal: the rewritten text that an Execute of it will run.
         self.portals: dict[bytes, Rewritten] = {}
 
@@ -105,30 +110,39 @@ class Preparations:
             expected.push(PARSE)
             return
         body = start + 5 + len(name) + 1
-        cut = end > len(data) or len(self.statements) >= CLIENT_LIMIT
-        rewritten = None if cut else self._rewritten_parse(server, data[body:end], effects)
-        if cut:
-            statement = Statement(effects)
+        if end > len(data) or len(self.statements) >= CLIENT_LIMIT:
+            now = statement = Statement(effects)
             server.pin(PinReason.LONG_STATEMENT)
             edits += _renamed(start, end, (start + 5, body - 1), statement.name)
         else:
-            rest = data[body:end] if rewritten is None else rewritten.text
-            needs = rewritten.needs[0] if rewritten is not None and rewritten.needs else None
-            statement = from_parse(rest, server.session.settings, effects, needs)
+            now, statement = self._from_parse(server, data[body:end], effects)
             expected.push(CLOSE | SKIP)
             again = messages.close_statement(statement.name)
             edits.append(Edit(start, end, again + statement.message))
-        before = self.statements.put(name, statement, expected.sent)
+        before = self.statements.put(name, now, expected.sent)
         server.session.prepared.sending(statement, expected.sent)
-        note = Preparing(server.session.prepared, statement, self.statements, name, before)
+        change = Change(name, now, before)
+        note = Naming(server.session.prepared, statement, self.statements, change)
         expected.push_noted(PARSE, note)
 
-    def _rewritten_parse(
+    def _from_parse(
         self, server: ServerConnection, rest: bytes, effects: Effects
-    ) -> Rewritten | None:
-        if not effects.calls:
-            return None
-        return rewrite(rest, effects.calls, self.statements, server.session.settings)
+    ) -> tuple[Statement, Statement]:
+        """What the client has, and what the server is sent."""
+        if not (effects.calls or effects.wipes):
+            statement = from_parse(rest, server.session.settings, effects)
+            return statement, statement
+        now = Statement(effects, template=rest)
+        return now, self._resolved(server, now)[0]
+
+    def _resolved(
+        self, server: ServerConnection, statement: Statement
+    ) -> tuple[Statement, Rewritten]:
+        """What a statement that names others is, at this moment."""
+        effects, under = statement.effects, server.session.settings
+        rewritten = rewrite(statement.template, effects.calls, self.statements, under)
+        rewritten.wipes = effects.wipes
+        return from_parse(rewritten.text, under, effects), rewritten
 
     def on_parse_unnamed(
         self,
@@ -137,49 +151,70 @@ class Preparations:
         effects: Effects,
         start: int,
         edits: Edits,
-    ) -> bytes:
-        """The Parse as it goes to the server; a long one stands as TOO_LONG."""
-        self._unnamed = (effects, None)
-        if not effects.calls or message == TOO_LONG:
-            return message
-        rewritten = rewrite(message[6:], effects.calls, self.statements, server.session.settings)
-        self._unnamed = (effects, rewritten)
-        changed = messages.message(b"P", b"\x00" + rewritten.text)
+    ) -> None:
+        """A Parse of the unnamed statement; a long one stands as TOO_LONG."""
+        before, self._unnamed = self._unnamed, (effects, None)
+        if message == TOO_LONG or not (effects.calls or effects.wipes):
+            server.expected.push_parse_unnamed(message)
+            return
+        statement = Statement(effects, template=message[6:])
+        self._unnamed = (effects, statement)
+        changed = statement.message = self._unnamed_message(server, statement)[0]
         edits.append(Edit(start, start + len(message), changed))
-        return changed
+        server.expected.push_parse_unnamed(changed, note=Unnamed(self, before))
+
+    def _unnamed_message(
+        self, server: ServerConnection, statement: Statement
+    ) -> tuple[bytes, Rewritten]:
+        rewritten = self._resolved(server, statement)[1]
+        return messages.message(b"P", b"\x00" + rewritten.text), rewritten
+
+    def forget_unnamed(self) -> None:
+        """A simple Query drops it."""
+        self._unnamed = _NO_STATEMENT
+
+    def take_back_unnamed(self, before: tuple[Effects, Statement | None]) -> None:
+        """The Parse was refused, or skipped."""
+        self._unnamed = before
 
     def on_bind(
         self, server: ServerConnection, data: bytes, frame: Span, span: Span, edits: Edits
-    ) -> Effects:
+    ) -> list[Effects]:
         """What the bound statement may do; its name becomes the server's."""
         name = data[span[0] : span[1]]
         portal = data[frame[0] + 5 : span[0] - 1]
         self.portals.pop(portal, None)
         if not name:
-            effects, rewritten = self._unnamed
-            if rewritten is not None:
+            effects, unnamed = self._unnamed
+            if unnamed is not None:
+                message, rewritten = self._unnamed_message(server, unnamed)
+                if message != unnamed.message:
+                    unnamed.message = message
+                    server.expected.push_parse_unnamed(message, SKIP)
+                    edits.append(Edit(frame[0], frame[0], message))
                 self._ready_to_run(server, rewritten, portal, frame[0], edits)
-            return effects
+                return [effects, *rewritten.effects]
+            return [effects]
         statement = self.statements.get(name)
         if statement is None:
-            return NOTHING
-        self.ensure(server, statement, frame[0], edits)
-        if statement.needs is not None:
-            self.ensure(server, statement.needs, frame[0], edits)
-        edits += _renamed(frame[0], frame[1], span, statement.name)
-        return statement.effects
-
-    def effects_of_bind(self, data: bytes, frame: Frame) -> Effects:
-        """What the statement may do that is bound there."""
-        name = _name_in(data, frame)
-        statement = self.statements.get(name)
-        if statement is not None:
-            return statement.effects
-        return NOTHING if name else self._unnamed[0]
+            return []
+        more: list[Effects] = []
+        if statement.template:
+            resolved, rewritten = self._resolved(server, statement)
+            self.ensure(server, resolved, frame[0], edits)
+            self._ready_to_run(server, rewritten, portal, frame[0], edits)
+            more = rewritten.effects
+        else:
+            resolved = statement
+            self.ensure(server, resolved, frame[0], edits)
+        edits += _renamed(frame[0], frame[1], span, resolved.name)
+        return [statement.effects, *more]
 
     def on_describe(self, server: ServerConnection, name: bytes, frame: Span, edits: Edits) -> None:
         statement = self.statements.get(name)
         if statement is not None:
+            if statement.template:
+                statement = self._resolved(server, statement)[0]
             self.ensure(server, statement, frame[0], edits)
             edits.append(Edit(frame[0], frame[1], messages.describe_statement(statement.name)))
 
@@ -228,8 +263,8 @@ class Preparations:
         calls: tuple[Call, ...],
         start: int,
         edits: Edits,
-    ) -> None:
-        """A Query that holds PREPARE, EXECUTE or DEALLOCATE."""
+    ) -> list[Effects]:
+        """A Query that holds PREPARE, EXECUTE or DEALLOCATE; what it executes may do this."""
         rewritten = rewrite(message[5:-1], calls, self.statements, server.session.settings)
         prefix: list[Statement] = []
         for statement in rewritten.needs:
@@ -247,6 +282,7 @@ class Preparations:
         edits.append(Edit(start, start + len(message), messages.query(text)))
         script = Script(rewritten, self.statements, server.session.prepared, prefix)
         server.expected.push_noted(QUERY, script)
+        return rewritten.effects
 
     def _ensure_apart(
         self, server: ServerConnection, statement: Statement, at: int, edits: Edits
@@ -277,21 +313,20 @@ class Preparations:
     ) -> None:
         for statement in rewritten.needs:
             self.ensure(server, statement, at, edits)
-        for name in rewritten.taken:
-            self._take(server, name, at, edits)
         self._close_first(server, rewritten.makes, at, edits)
-        if rewritten.changes:
+        if rewritten.matters:
             self.portals[portal] = rewritten
 
-    def on_execute(self, server: ServerConnection, body: bytes) -> None:
+    def on_execute(self, server: ServerConnection, body: bytes, start: int, edits: Edits) -> None:
         """An Execute while a portal is bound to such a statement."""
         rewritten = self.portals.get(body.partition(b"\x00")[0])
         if rewritten is None:
             server.expected.push(EXECUTE)
             return
-        for name, _ in rewritten.changes.values():
-            self.statements.changing(name, server.expected.sent)
-        note = Executing(rewritten, self.statements, server.session.prepared)
+        for name in rewritten.taken:
+            self._take(server, name, start, edits)
+        prepared, sent = server.session.prepared, server.expected.sent
+        note = Executing(rewritten, self.statements, prepared, sent)
         server.expected.push_noted(EXECUTE, note)
 
     # Names that are taken
@@ -313,6 +348,21 @@ class Preparations:
         for name in taken.copy():
             server.expected.push_noted(CLOSE | SKIP, Untaking(taken, name))
             edits.append(Edit(at, at, messages.close_statement(name)))
+
+
+class Unnamed(Note):
+    """A Parse of the unnamed statement that names others."""
+
+    __slots__ = ("_before", "_preparations")
+
+    def __init__(
+        self, preparations: Preparations, before: tuple[Effects, Statement | None]
+    ) -> None:
+        self._preparations = preparations
+        self._before = before
+
+    def undone(self) -> None:
+        self._preparations.take_back_unnamed(self._before)
 
 
 def _name_in(data: bytes, frame: Frame) -> bytes:

@@ -10,7 +10,6 @@ from sluice_proxy.session.settings import (
     Settings,
     settings,
     with_start,
-    without_start,
 )
 
 # Clients may choose their startup parameters, so that what is remembered of each is bounded.
@@ -70,43 +69,27 @@ class Start:
     """The beginning of one client's session, and what it goes back to by RESET.
 
     A session shares the server connections of its role and database, where its startup
-    parameters are set like any others. RESET there leads to the server's defaults: a client
-    that resets, and started with more than a name, parts for connections started like itself.
+    parameters are set like any others. RESET there leads to the server's own defaults, and
+    `lasting` is set again.
     """
 
-    __slots__ = ("_base", "_exact", "_lasting", "_name", "key", "parameters", "settings")
+    __slots__ = ("key", "lasting", "parameters", "settings")
 
     def __init__(self, profile: Profile, login: Login, profiles: Profiles):
-        exact = login.key
-        self._base = profile.settings
-        self._name: dict[bytes, bytes] = {}
+        name: dict[bytes, bytes] = {}
         self.parameters = profile.parameters
         if login.application_name is not None:
-            self._name[FOLLOWED] = login.application_name
-            self.parameters = profiles.share({**profile.parameters, **self._name})
-        self._exact: PoolKey | None = None
+            name[FOLLOWED] = login.application_name
+            self.parameters = profiles.share({**profile.parameters, **name})
         if profile.startup_only:
-            self.key = exact
-            self._lasting = settings(self._name)
+            self.key = login.key
+            self.lasting = settings(name)
         else:
-            self.key = PoolKey(exact.user, exact.database)
-            self._lasting = settings({**self._base.values, **self._name})
-            if self._base.values:
-                self._exact = exact
+            self.key = PoolKey(login.key.user, login.key.database)
+            self.lasting = settings({**profile.settings.values, **name})
         # Not to come back after a RESET: as if the client had run the initQuery itself.
-        self.settings = settings({**profile.initial.values, **self._lasting.values})
-
-    @property
-    def may_part(self) -> bool:
-        return self._exact is not None
-
-    def part(self, now: Settings) -> tuple[PoolKey, Settings]:
-        """The pool to go on with, and what of `now` is to be set there."""
-        assert self._exact is not None
-        self.key, self._exact = self._exact, None
-        self._lasting = settings(self._name)
-        return self.key, without_start(now, self._base)
+        self.settings = settings({**profile.initial.values, **self.lasting.values})
 
     def kept(self, now: Settings) -> Settings:
         """What the session has, where its server connection has `now`."""
-        return with_start(now, self._lasting)
+        return with_start(now, self.lasting)

@@ -18,6 +18,7 @@ from sluice_proxy.session.pinning import (
 from sluice_proxy.session.preparing import Preparations
 from sluice_proxy.session.scripts import Edit, edited
 from sluice_proxy.session.server import ServerConnection
+from sluice_proxy.session.settings import DEFAULTS, restore
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages, sql
 from sluice_proxy.wire.expected import (
@@ -40,6 +41,8 @@ _uint32_at = Struct("!I").unpack_from
 # pg_proc's fixed object ids of what leaves something behind: set_config, and the advisory
 # locks that last for the session.
 _SET_CONFIG = 2077
+# Before these a Close may stand: not amid a COPY, nor before what an Execute is to be refused.
+_AFTER_TAKEN = frozenset((c.QUERY, c.PARSE, c.BIND, c.DESCRIBE, c.CLOSE, c.FUNCTION_CALL))
 _LOCKS = frozenset((2880, 2881, 2882, 2883, 2886, 2887, 2888, 2889))
 
 
@@ -49,7 +52,9 @@ class Requests:
     `lexable` says whether its query texts can be taken apart (see `pinning.lexable`).
     """
 
-    __slots__ = ("_edits", "_tail", "_watching", "lexable", "prepared", "queries")
+    __slots__ = (
+        "_edits", "_resets", "_tail", "_watching", "lexable", "prepared", "queries", "start",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.lexable = True
@@ -59,6 +64,9 @@ class Requests:
         # A query text longer than TEXT_LIMIT is passing by; the end of what was seen.
         self._watching = False
         self._tail = b""
+        # What RESET leads to; whether one was sent and that is still to be set again.
+        self.start = DEFAULTS
+        self._resets = False
 
     def effects(self, data: bytes, frame: Frame) -> Effects:
         """Of the text in a Query or Parse."""
@@ -85,7 +93,9 @@ class Requests:
             self._watching = rest > len(data)
         if server.foreign and frames:
             server.foreign = False
-            self._forget_sequences(server, data, frames[0][1])
+            if sql.ASKS_SEQUENCE.search(data) is not None:
+                server.expected.push(QUERY | SKIP)
+                self._edits.append(Edit(frames[0][1], frames[0][1], messages.DISCARD_SEQUENCES))
         count = len(frames)
         for number, frame in enumerate(frames):
             if self.prepared.is_changing and self._must_wait(server, data, frame):
@@ -94,7 +104,7 @@ class Requests:
                 break
             if server.slot_foreign:
                 self._clean_slot(server, data, frame)
-            if server.session.taken:
+            if server.session.taken and frame[0] in _AFTER_TAKEN and not server.expected.copy_in:
                 self.prepared.close_taken(server, frame[1], self._edits)
             self._enter_one(server, data, frame)
         if not self._edits:
@@ -116,12 +126,14 @@ class Requests:
             self._on_query(server, data, frame)
         elif kind == c.SYNC:
             expected.push(SYNC)
+            if self._resets:
+                self._restore(server, end)
         elif kind == c.BIND:
             self._on_bind(server, data, start, end)
         elif kind == c.EXECUTE:
             self.queries += 1
             if self.prepared.portals:
-                self.prepared.on_execute(server, data[start + 5 : end])
+                self.prepared.on_execute(server, data[start + 5 : end], start, self._edits)
             else:
                 expected.push(EXECUTE)
         elif kind == c.PARSE:
@@ -155,8 +167,11 @@ class Requests:
             server.session.may_unpin()
         if effects.wipes:
             self.prepared.statements.wipe(server.expected.sent)
+        if effects.resets and self.start.values:
+            self._resets = True
+            server.mask(self.start)
         if effects.sequences:
-            server.pin(PinReason.SEQUENCE)
+            server.on_sequences()
         if effects.pins:
             server.pin(effects.pins)
 
@@ -169,10 +184,16 @@ class Requests:
             self._tail = data[-sql.OVERLAP :]
         self.apply(server, effects)
         server.slot_ready = True
+        self.prepared.forget_unnamed()
         if effects.calls:
-            self.prepared.on_script(server, data[start:end], effects.calls, start, self._edits)
+            for more in self.prepared.on_script(
+                server, data[start:end], effects.calls, start, self._edits
+            ):
+                self.apply(server, more)
         else:
             server.expected.push(QUERY)
+        if self._resets and end <= len(data):
+            self._restore(server, end)
 
     def _watch(self, server: ServerConnection, piece: bytes) -> None:
         seen = self._tail + piece
@@ -199,8 +220,7 @@ class Requests:
             return
         server.slot_ready = True
         message = TOO_LONG if cut else data[start:end]
-        message = self.prepared.on_parse_unnamed(server, message, effects, start, self._edits)
-        server.expected.push_parse_unnamed(message)
+        self.prepared.on_parse_unnamed(server, message, effects, start, self._edits)
 
     def _on_bind(self, server: ServerConnection, data: bytes, start: int, end: int) -> None:
         span = messages.statement_of_bind(data, start + 5, min(end, len(data)))
@@ -209,8 +229,7 @@ class Requests:
             return
         if span[0] == span[1]:
             self._make_unnamed_ready(server, start)
-        effects = self.prepared.on_bind(server, data, (start, end), span, self._edits)
-        if effects is not NOTHING:
+        for effects in self.prepared.on_bind(server, data, (start, end), span, self._edits):
             self.apply(server, effects, data[span[1] : end] if effects.settings else b"")
         server.expected.push(BIND)
 
@@ -249,20 +268,11 @@ class Requests:
                 server.pin(PinReason.ADVISORY_LOCK)
         server.expected.push(FUNCTION)
 
-    def _forget_sequences(self, server: ServerConnection, data: bytes, at: int) -> None:
-        """What this session took of a sequence was another client's."""
-        if sql.ASKS_SEQUENCE.search(data) is not None:
-            server.expected.push(QUERY | SKIP)
-            self._edits.append(Edit(at, at, messages.DISCARD_SEQUENCES))
-
-    def resets(self, data: bytes, frames: list[Frame]) -> bool:
-        """Whether any of these messages takes a parameter back to what it was at the start."""
-        return any(self._resets(data, frame) for frame in frames)
-
-    def _resets(self, data: bytes, frame: Frame) -> bool:
-        if frame[0] in (c.QUERY, c.PARSE):
-            return self.effects(data, frame).resets
-        return frame[0] == c.BIND and self.prepared.effects_of_bind(data, frame).resets
+    def _restore(self, server: ServerConnection, at: int) -> None:
+        """Behind a RESET: the client's startup parameters are set like any others."""
+        self._resets = False
+        server.ask_restore()
+        self._edits.append(Edit(at, at, restore(self.start)))
 
     def _clean_slot(self, server: ServerConnection, data: bytes, first: Frame) -> None:
         """Puts this client's unnamed statement, or none, where the one before may have left its.

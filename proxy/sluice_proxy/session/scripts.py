@@ -7,9 +7,10 @@ in it; positions in its errors are moved back to where the client's text has the
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sluice_proxy.session.pinning import DEALLOCATE, PREPARE, Call
+from sluice_proxy.session.pinning import EXECUTE, PREPARE, Call, Effects, effects_of
 from sluice_proxy.session.settings import Settings
 from sluice_proxy.session.statements import (
+    Change,
     ClientStatements,
     ServerStatements,
     Statement,
@@ -29,19 +30,28 @@ class Edit:
 
 @dataclass(slots=True)
 class Rewritten:
-    """A text with the servers' names in it.
+    """A text with the servers' names in it; `original` is the client's.
 
     `needs`: what must be on the server; `makes`: what the text prepares there; `taken`: names
     that it prepares although the client uses them already. `changes`: by number of the
     statement, what the client calls what when that statement is done (None: nothing).
+    `wipes`: it drops every statement. `effects` are those of the statements it executes.
     """
 
-    text: bytes
+    original: bytes
+    text: bytes = b""
+    wipes: bool = False
     edits: list[Edit] = field(default_factory=list)
     needs: list[Statement] = field(default_factory=list)
     makes: list[Statement] = field(default_factory=list)
     taken: list[bytes] = field(default_factory=list)
     changes: dict[int, tuple[bytes, Statement | None]] = field(default_factory=dict)
+    effects: list[Effects] = field(default_factory=list)
+
+    @property
+    def matters(self) -> bool:
+        """An Execute of it is to be watched."""
+        return bool(self.edits or self.taken or self.wipes)
 
 
 def rewrite(
@@ -58,7 +68,9 @@ def rewrite(
             result.edits.append(Edit(call.start, call.end, known.name))
             if known not in result.makes and known not in result.needs:
                 result.needs.append(known)
-            if call.verb == DEALLOCATE:
+            if call.verb == EXECUTE:
+                result.effects.append(known.effects)
+            else:
                 names[call.name] = None
                 result.changes[call.index] = (call.name, None)
     result.text = edited(text, result.edits)
@@ -76,7 +88,8 @@ def _prepare(
         # The server itself is to say that the name is taken.
         result.taken.append(call.name)
         return
-    statement = from_prepare(result.text[call.end : call.last], under)
+    rest = result.original[call.end : call.last]
+    statement = from_prepare(rest, under, effects_of(rest))
     names[call.name] = statement
     result.edits.append(Edit(call.start, call.end, statement.name))
     result.makes.append(statement)
@@ -99,7 +112,7 @@ def edited(data: bytes, edits: Sequence[Edit]) -> bytes:
 class Script(Note):
     """A Query with such statements in it: `prefix` PREPAREs of the proxy's own stand first."""
 
-    __slots__ = ("_changes", "_client", "_done", "_edits", "_prefix", "_server", "_shift")
+    __slots__ = ("_client", "_done", "_prefix", "_rewritten", "_server", "_shift")
 
     def __init__(
         self,
@@ -108,8 +121,7 @@ class Script(Note):
         server: ServerStatements,
         prefix: Sequence[Statement] = (),
     ):
-        self._changes = rewritten.changes
-        self._edits = rewritten.edits
+        self._rewritten = rewritten
         self._client = client
         self._server = server
         self._prefix = prefix
@@ -122,40 +134,86 @@ class Script(Note):
         if number < len(self._prefix):
             self._server.confirm(self._prefix[number])
             return SKIP
-        change = self._changes.get(number - len(self._prefix))
+        change = self._rewritten.changes.get(number - len(self._prefix))
         if change is not None:
-            self._apply(*change)
+            name, statement = change
+            before = self._client.put(name, statement, -1)
+            if statement is not None:
+                self._server.confirm(statement)
+            elif before is not None:
+                self._server.drop(before)
         return FORWARD
 
-    def _apply(self, name: bytes, statement: Statement | None) -> None:
-        before = self._client.put(name, statement, -1)
-        if statement is not None:
-            self._server.confirm(statement)
-        elif before is not None:
-            self._server.drop(before)
-
     def edit_error(self, code: bytes, value: bytes) -> bytes | None:
-        value = self._client.clients_word(value)
-        if code != b"P" or not value.isdigit():
-            return value
-        return _moved_back(int(value) - self._shift, self._edits)
+        if code == b"P" and value.isdigit():
+            return moved_back(int(value) - self._shift, self._rewritten)
+        return self._client.clients_word(value)
 
 
-class Executing(Script):
-    """An Execute of such a statement; its text was rewritten when it was parsed."""
+class Executing(Note):
+    """An Execute of one such statement: its changes are in force until it fails."""
 
-    __slots__ = ()
+    __slots__ = ("_changes", "_client", "_rewritten", "_server")
+
+    def __init__(
+        self,
+        rewritten: Rewritten,
+        client: ClientStatements,
+        server: ServerStatements,
+        sent: int,
+    ):
+        self._rewritten = rewritten
+        self._client = client
+        self._server = server
+        wanted = list(rewritten.changes.values())
+        if rewritten.wipes:
+            wanted += [(name, None) for name in client.names()]
+        self._changes: list[Change] = []
+        for name, now in wanted:
+            self._changes.append(Change(name, now, client.put(name, now, sent)))
+            if now is not None:
+                server.sending(now, sent)
 
     def done(self) -> None:
-        self.completed()
+        for change in self._changes:
+            if change.now is not None:
+                self._server.confirm(change.now)
+            elif change.before is not None:
+                self._server.drop(change.before)
+
+    def undone(self) -> None:
+        for change in reversed(self._changes):
+            self._client.take_back(change.name, change.now, change.before)
+            if change.now is not None:
+                self._server.drop(change.now)
+
+    def edit_error(self, code: bytes, value: bytes) -> bytes | None:
+        if code == b"P" and value.isdigit():
+            return moved_back(int(value), self._rewritten)
+        return self._client.clients_word(value)
 
 
-def _moved_back(position: int, edits: Sequence[Edit]) -> bytes | None:
-    """Where the client's text has what stands at `position` (from 1) of the server's."""
+def moved_back(position: int, rewritten: Rewritten) -> bytes | None:
+    """Where the client's text has what stands at `position` of the server's.
+
+    "The first character has index 1, and positions are measured in characters not bytes."
+    None for what stands before the client's text.
+    """
     if position < 1:
         return None
-    for edit in edits:
-        if position - 1 <= edit.start:
+    original = rewritten.original
+    for edit in rewritten.edits:
+        start = _characters(original[: edit.start])
+        if position - 1 <= start:
             break
-        position -= min(len(edit.new) - (edit.end - edit.start), position - 1 - edit.start)
+        longer = len(edit.new) - _characters(original[edit.start : edit.end])
+        position -= min(longer, position - 1 - start)
     return b"%d" % position
+
+
+def _characters(text: bytes) -> int:
+    """In UTF-8, or in an encoding of one byte each where the text is no UTF-8."""
+    try:
+        return len(text.decode())
+    except UnicodeDecodeError:
+        return len(text)

@@ -1,11 +1,11 @@
 """One server connection: who holds it, what it owes, and how it gets clean again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from sluice_proxy.errors import ErrorFields, ServerProtocolError
 from sluice_proxy.pool.key import PoolKey
-from sluice_proxy.session.asking import Inspection, Replay, StartInspection
+from sluice_proxy.session.asking import Inspection, Replay, Restore, StartInspection
 from sluice_proxy.session.inspection import Findings, Question
 from sluice_proxy.session.neighbours import Client, Keeper, LoggedIn
 from sluice_proxy.session.peer import Peer
@@ -26,6 +26,7 @@ _LOOKED_INTO: Final = frozenset(
 )
 _WIPING: Final = frozenset((b"DISCARD ALL", b"DEALLOCATE ALL", b"DISCARD SEQUENCES"))
 _READ_ONLY: Final = b"\x00C25006\x00"
+_NO_NAMES: Final[dict[bytes, bytes]] = {}
 _STALE_PLAN: Final = b"cached plan must not change result type"
 # The server reports these of its own accord, whatever a client did.
 _SERVERS_OWN: Final = frozenset((b"in_hot_standby", b"is_superuser", b"session_authorization"))
@@ -38,7 +39,7 @@ class ServerConnection:
     """
 
     __slots__ = (
-        "_blocked", "_discarding", "_framer", "_keeper", "_reading_rows", "_refused",
+        "_blocked", "_discarding", "_framer", "_keeper", "_masked", "_reading_rows", "_refused",
         "_skip_rest", "_started", "_told_fatal", "_unsure", "cancels", "client", "closing",
         "delayed", "expected", "foreign", "idle_since", "key", "last_client", "login",
         "orphaned_at", "parameters", "peer", "session", "slot_foreign", "slot_ready", "status",
@@ -77,6 +78,8 @@ class ServerConnection:
         # What was found out for a client that waits for its greeting.
         self._started: tuple[Findings | None] | None = None
         self._discarding = False
+        # Reports of these parameters are kept from the client for a moment.
+        self._masked: Mapping[bytes, bytes] = _NO_NAMES
         self._reading_rows = 0
         self._skip_rest = 0
         self._told_fatal = False
@@ -129,6 +132,10 @@ class ServerConnection:
             self.expected.push(CLOSE | SKIP)
         self.foreign = self.last_client != number
         self.last_client = number
+        if self.foreign and self._keeper.asks_sequences(self.key):
+            self.foreign = False
+            ahead.append(messages.DISCARD_SEQUENCES)
+            self.expected.push(QUERY | SKIP)
         if wanted is not self.session.settings:
             ahead += self._follow(wanted)
         elif self.parameters is not client.told:
@@ -150,6 +157,22 @@ class ServerConnection:
         self.slot_ready = False
         self.slot_foreign = True
         self.expected.push_noted(QUERY | SKIP, note)
+
+    def mask(self, names: Settings) -> None:
+        """The client is about to reset some of these, which will be set again."""
+        self._masked = names.values
+
+    def unmask(self) -> None:
+        self._masked = _NO_NAMES
+
+    def ask_restore(self) -> None:
+        """That is on its way."""
+        self._ask(Restore(self))
+
+    def on_sequences(self) -> None:
+        """The client asks for what its session took of a sequence."""
+        self._keeper.on_sequences(self)
+        self.pin(PinReason.SEQUENCE)
 
     def heard(self) -> None:
         """Such a Query is answered."""
@@ -194,6 +217,8 @@ class ServerConnection:
             if question.settings:
                 self.pin(PinReason.SESSION_SETTING)
             return
+        if found.wiped and self.session.wipe_unseen() and self.client is not None:
+            self.client.on_wiped(b"DEALLOCATE ALL")
         self.session.learn(question, found, self._keeper.excused())
         if question.settings and self.client is not None:
             self.client.keep(found.settings)
@@ -231,7 +256,7 @@ class ServerConnection:
         else:
             # Nor is what is left of this message for whoever comes next.
             self._skip_rest = self._framer.remain
-        if self.delayed and not self.expected.own_turn:
+        if self.delayed and not self.expected.own_query:
             self._keeper.cancel_now(self)
         if ready or self._unsure:
             self._unsure = not self._framer.at_boundary
@@ -312,7 +337,7 @@ class ServerConnection:
         action = self.expected.on_reply(c.PARAMETER_STATUS)
         name, value = messages.parse_parameter_status(body)
         self.parameters = {**self.parameters, name: value}
-        if action & SKIP:
+        if action & SKIP or name in self._masked:
             return b""
         if self.client is not None:
             self.client.learn(self.parameters)
@@ -334,7 +359,9 @@ class ServerConnection:
 
     def _on_ready(self) -> None:
         if self.client is not None:
-            if self.status == c.IDLE and self.settled and not self.cancels:
+            if self.client.leaving and not self.expected.owes_client:
+                self.client.leave()
+            elif self.status == c.IDLE and self.settled and not self.cancels:
                 self._rest(self.client)
         elif self.orphaned_at is not None:
             self.clean_up()

@@ -87,14 +87,6 @@ def with_start(now: Settings, start: Settings) -> Settings:
     return settings({**start.values, **now.values})
 
 
-def without_start(now: Settings, start: Settings) -> Settings:
-    """`now` where the server connection was started with `start`."""
-    if not start.values:
-        return now
-    left = {n: v for n, v in now.values.items() if start.values.get(n) != v}
-    return settings(left)
-
-
 def changes(now: Settings, wanted: Settings) -> list[Change]:
     """What to set (None: to reset) so that `now` becomes `wanted`.
 
@@ -127,6 +119,28 @@ def replay(changed: list[Change]) -> list[bytes]:
     if not ahead or all((value or b"").isascii() for _, value in rest):
         return [_query(changed)]
     return [_query(ahead), _query(rest)]
+
+
+def restore(start: Settings) -> bytes:
+    """The Query that sets again what a RESET took back to before the client's start.
+
+    What the session has set itself stays as it is, and so does what a RESET did not touch.
+    """
+    rows = b", ".join(
+        b"(%b, %b)" % (messages.literal(name), messages.literal(value))
+        for name, value in start.values.items()
+    )
+    return messages.query(_RESTORE % rows)
+
+
+_RESTORE = (
+    b"SELECT pg_catalog.set_config(v.n, v.v, false) FROM (VALUES %b) AS v (n, v)"
+    b" LEFT JOIN pg_catalog.pg_settings AS s ON s.name OPERATOR(pg_catalog.=) v.n"
+    b" WHERE CASE WHEN s.name IS NULL THEN"
+    b" COALESCE(pg_catalog.current_setting(v.n, true), '')"
+    b" OPERATOR(pg_catalog.=) ANY ('{\"\",none}'::pg_catalog.text[])"
+    b" ELSE s.source OPERATOR(pg_catalog.<>) 'session' END"
+)
 
 
 def _query(changed: list[Change]) -> bytes:

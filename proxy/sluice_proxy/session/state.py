@@ -87,6 +87,13 @@ class SessionState:
             self.prepared.clear()
             self.taken.clear()
 
+    def wipe_unseen(self) -> bool:
+        """A function or a DO block dropped them: whether there was anything to drop."""
+        if not self.prepared.confirmed:
+            return False
+        self.prepared.clear()
+        return True
+
     def to_close(self) -> list[bytes]:
         """Statements that the next client shall not find: too many, or taken for a moment."""
         names = [statement.name for statement in self.prepared.overflow()] + self.taken

@@ -10,11 +10,12 @@ What is changed here when a message is sent is taken back when the server refuse
 
 import secrets
 from collections import OrderedDict
+from dataclasses import dataclass
 from itertools import count
 from typing import Final
 from weakref import WeakValueDictionary
 
-from sluice_proxy.session.pinning import NOTHING, Effects
+from sluice_proxy.session.pinning import Effects
 from sluice_proxy.session.settings import Settings
 from sluice_proxy.wire import messages
 from sluice_proxy.wire.expected import Note
@@ -25,6 +26,8 @@ PREFIX: Final = b"sluice_%b_" % secrets.token_hex(4).encode()
 SERVER_LIMIT: Final = 500
 # Those of one client that are remembered; what is above stays where it was prepared.
 CLIENT_LIMIT: Final = 5000
+# Names that are the same so far are the same (NAMEDATALEN - 1).
+NAME_LIMIT: Final = 63
 CONFIRMED: Final = -1
 
 _numbers = count(1)
@@ -34,41 +37,40 @@ class Statement:
     """What the servers know by `name`.
 
     `message` is the Parse that makes it, empty where it was too long to be kept; `prepare` is
-    SQL's PREPARE instead, where it came as such. `needs` is the statement that it executes.
+    SQL's PREPARE instead, where it came as such. `template` is the text (and what follows it
+    in the Parse) of one that names other statements: what it is depends on what they are.
     """
 
-    __slots__ = ("__weakref__", "effects", "message", "name", "needs", "prepare")
+    __slots__ = ("__weakref__", "effects", "message", "name", "prepare", "template")
 
-    def __init__(self, effects: Effects, needs: "Statement | None" = None):
+    def __init__(self, effects: Effects, template: bytes = b""):
         self.name = PREFIX + b"%d" % next(_numbers)
         self.effects = effects
-        self.needs = needs
         self.message = b""
         self.prepare = b""
+        self.template = template
 
     @property
     def kept(self) -> bool:
         """It can be made anew elsewhere."""
-        return bool(self.message or self.prepare)
+        return bool(self.message or self.prepare or self.template)
 
 
 _Key = tuple[bytes, bytes, tuple[bytes | None, ...]]
 _known: WeakValueDictionary[_Key, Statement] = WeakValueDictionary()
 
 
-def from_parse(
-    rest: bytes, under: Settings, effects: Effects, needs: Statement | None = None
-) -> Statement:
+def from_parse(rest: bytes, under: Settings, effects: Effects) -> Statement:
     """The statement of a Parse; `rest` is its body behind the name."""
     key = (b"P", rest, under.meaning)
     found = _known.get(key)
     if found is None:
-        found = _known[key] = Statement(effects, needs)
+        found = _known[key] = Statement(effects)
         found.message = messages.message(b"P", found.name + b"\x00" + rest)
     return found
 
 
-def from_prepare(rest: bytes, under: Settings, effects: Effects = NOTHING) -> Statement:
+def from_prepare(rest: bytes, under: Settings, effects: Effects) -> Statement:
     """The statement of SQL's PREPARE; `rest` is its text behind the name."""
     key = (b"Q", rest, under.meaning)
     found = _known.get(key)
@@ -109,6 +111,11 @@ class ServerStatements:
     def clear(self) -> None:
         self._held.clear()
 
+    @property
+    def confirmed(self) -> bool:
+        """At least one is surely there."""
+        return CONFIRMED in self._held.values()
+
     def overflow(self) -> list[Statement]:
         """The ones used longest ago, above the limit: no longer held."""
         held = self._held
@@ -132,7 +139,10 @@ class ClientStatements:
         self._wiped = -1
 
     def get(self, name: bytes) -> Statement | None:
-        return self._names.get(name)
+        return self._names.get(name[:NAME_LIMIT])
+
+    def names(self) -> list[bytes]:
+        return list(self._names)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -144,18 +154,22 @@ class ClientStatements:
 
     def put(self, name: bytes, statement: Statement | None, sent: int) -> Statement | None:
         """`name` means `statement` from now on, or nothing; what it meant before."""
+        name = name[:NAME_LIMIT]
         before = self._names.pop(name, None)
         if statement is not None:
             self._names[name] = statement
+        elif before is not None:
+            self._remember(name, before)
         self._changed[name] = sent
         return before
 
     def changing(self, name: bytes, sent: int) -> None:
         """A request that is sent now may change what `name` means."""
-        self._changed[name] = sent
+        self._changed[name[:NAME_LIMIT]] = sent
 
     def take_back(self, name: bytes, now: Statement | None, before: Statement | None) -> None:
         """The change from `before` to `now` did not happen."""
+        name = name[:NAME_LIMIT]
         if self._names.get(name) is not now:
             return
         if now is not None:
@@ -184,7 +198,7 @@ class ClientStatements:
 
         Not if the change was sent with the same request: then both fail together.
         """
-        changed = self._changed.get(name, -1)
+        changed = self._changed.get(name[:NAME_LIMIT], -1)
         return answered <= changed < sent or answered <= self._wiped < sent
 
     @property
@@ -209,31 +223,49 @@ class ClientStatements:
 
 
 class Preparing(Note):
-    """A statement on its way to a server connection, and what a client calls it."""
+    """A statement on its way to a server connection."""
 
-    __slots__ = ("_before", "_client", "_name", "_server", "_statement")
+    __slots__ = ("_server", "_statement")
 
-    def __init__(
-        self,
-        server: ServerStatements,
-        statement: Statement,
-        client: ClientStatements | None = None,
-        name: bytes = b"",
-        before: Statement | None = None,
-    ):
+    def __init__(self, server: ServerStatements, statement: Statement):
         self._server = server
         self._statement = statement
-        self._client = client
-        self._name = name
-        self._before = before
 
     def done(self) -> None:
         self._server.confirm(self._statement)
 
     def undone(self) -> None:
         self._server.drop(self._statement)
-        if self._client is not None:
-            self._client.take_back(self._name, self._statement, self._before)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A client's name: what it means `now`, and what it meant `before`."""
+
+    name: bytes
+    now: Statement | None
+    before: Statement | None
+
+
+class Naming(Preparing):
+    """A client's Parse of a named statement, which is `statement` on the server."""
+
+    __slots__ = ("_change", "_client")
+
+    def __init__(
+        self,
+        server: ServerStatements,
+        statement: Statement,
+        client: ClientStatements,
+        change: Change,
+    ):
+        super().__init__(server, statement)
+        self._client = client
+        self._change = change
+
+    def undone(self) -> None:
+        super().undone()
+        self._client.take_back(self._change.name, self._change.now, self._change.before)
 
 
 class Closing(Note):
