@@ -23,7 +23,6 @@ from sluice_testing.isolation.state import Settings, value_for
 from sluice_testing.isolation.wire import WireSession
 
 STATEMENTS = ("s0", "s1", "s2", "s3")  # names that all wire sessions use
-_KILL_IS_FELT = 15.0  # seconds within which a kill explains an error
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,11 @@ class World:
     kills: list[float] = field(default_factory=list)
 
     def explain_by_kill(self) -> bool:
-        """Takes the kill that explains a lost connection, if there is one left."""
-        limit = time.monotonic() - _KILL_IS_FELT
+        """Takes the kill that explains a lost connection, if there is one left.
+
+        It is felt within an act: who listens may hear of it only after others were served.
+        """
+        limit = time.monotonic() - self.plan.patience
         self.kills[:] = [at for at in self.kills if at > limit]
         if not self.kills:
             return False
