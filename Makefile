@@ -29,6 +29,7 @@ check: $(BIN)/.ready ## lint, types, doors between rooms, generated files in ste
 	@$(BIN)/python tests/tools/stage.py "import-linter" $(BIN)/lint-imports --no-logo
 	@$(BIN)/python tests/tools/stage.py "generated files in step" $(CRD) --check
 	@$(BIN)/python tests/tools/stage.py "lock files in step" $(BIN)/python tests/tools/locks.py --check
+	@$(BIN)/python tests/tools/stage.py "every branch of wire and pinning" $(BIN)/python tests/tools/branches.py
 
 .PHONY: bench
 bench: $(BIN)/.ready postgres ## CPU per transaction and latency: Sluice, PgBouncer and direct, in one run

@@ -11,9 +11,11 @@ from sluice_proxy.errors import ClientProtocolError, ProxyError, ServerProtocolE
 from sluice_proxy.wire.framing import (
     FROM_CLIENT,
     FROM_SERVER,
+    FROM_SERVER_ROWS,
     HOLD_LIMIT,
     PASS,
     REFUSE,
+    TEXT_LIMIT,
     WHOLE,
     Framer,
 )
@@ -59,11 +61,16 @@ def places(stream: list[tuple[int, bytes]], table: bytes) -> Seen:
     return found
 
 
-TABLES = [(FROM_CLIENT, CLIENT_KINDS), (FROM_SERVER, SERVER_KINDS)]
+TABLES = [
+    (FROM_CLIENT, CLIENT_KINDS),
+    (FROM_SERVER, SERVER_KINDS),
+    (FROM_SERVER_ROWS, SERVER_KINDS),
+]
 
 
 @pytest.mark.parametrize(("table", "kinds"), TABLES)
 def test_each_kind_cut_at_every_byte_is_as_uncut(table: bytes, kinds: bytes) -> None:
+    """Pitfall 62."""
     for kind in kinds:
         stream = [(kind, b""), (kind, b"body\x00"), (kind, b"x" * 20)]
         data = b"".join(message(*one) for one in stream)
@@ -93,17 +100,20 @@ def test_the_middle_of_a_long_message_is_the_same_object_too() -> None:
     assert framer.remain == 1005 - 600
 
 
-@pytest.mark.parametrize("kind", b"QPB")
-def test_a_message_is_held_up_to_the_limit_and_then_streams(kind: int) -> None:
-    data = message(kind, b"x" * (HOLD_LIMIT * 2))
+@pytest.mark.parametrize(
+    ("kind", "limit"), [(ord("Q"), TEXT_LIMIT), (ord("P"), TEXT_LIMIT), (ord("B"), HOLD_LIMIT)]
+)
+def test_a_message_is_held_up_to_the_limit_and_then_streams(kind: int, limit: int) -> None:
+    """Pitfalls 23 and 61: memory is constant, however long a message is."""
+    data = message(kind, b"x" * (limit * 2))
     framer = client_framer()
-    assert framer.feed(data[: HOLD_LIMIT - 1]) == (b"", [])
+    assert framer.feed(data[: limit - 1]) == (b"", [])
     assert not framer.at_boundary
-    out, frames = framer.feed(data[HOLD_LIMIT - 1 : HOLD_LIMIT])
-    assert out == data[:HOLD_LIMIT]
+    out, frames = framer.feed(data[limit - 1 : limit])
+    assert out == data[:limit]
     assert frames == [(kind, 0, len(data))]
-    assert framer.remain == len(data) - HOLD_LIMIT
-    rest = data[HOLD_LIMIT:] + message(ord("S"))
+    assert framer.remain == len(data) - limit
+    rest = data[limit:] + message(ord("S"))
     out, frames = framer.feed(rest)
     assert out is rest
     assert frames == [(ord("S"), len(rest) - 5, len(rest))]
@@ -116,6 +126,16 @@ def test_a_message_just_below_the_limit_is_whole(kind: int) -> None:
     assert feed_all(client_framer(), [data[:9], data[9:]]) == (data, [(kind, 0, HOLD_LIMIT)])
 
 
+def test_rows_are_reported_where_they_are_for_the_proxy() -> None:
+    framer = server_framer()
+    data = message(ord("D"), b"row")
+    assert framer.feed(data) == (data, [])
+    framer.use(FROM_SERVER_ROWS)
+    assert framer.feed(data) == (data, [(ord("D"), 0, len(data))])
+    framer.use(FROM_SERVER)
+    assert framer.feed(data) == (data, [])
+
+
 def test_a_long_row_is_never_held() -> None:
     data = message(ord("D"), bytes(HOLD_LIMIT))
     out, frames = server_framer().feed(data[:7])
@@ -125,6 +145,7 @@ def test_a_long_row_is_never_held() -> None:
 @pytest.mark.parametrize("length", [-(2**31), -1, 0, 3, 0x40000000, 0x7FFFFFFF])
 @pytest.mark.parametrize("kind", b"QdS")
 def test_an_impossible_length_is_refused(length: int, kind: int) -> None:
+    """Pitfall 61: below 4 or above PostgreSQL's own limit."""
     with pytest.raises(ClientProtocolError, match="invalid message length") as caught:
         client_framer().feed(bytes((kind,)) + struct.pack("!i", length))
     assert caught.value.sqlstate == "08P01"

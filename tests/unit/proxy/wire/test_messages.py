@@ -1,5 +1,6 @@
 """The messages that the proxy writes, byte by byte, and those that it reads, whatever they are."""
 
+import re
 import struct
 
 import pytest
@@ -21,6 +22,13 @@ def parse(name: bytes, text: bytes, types: bytes = b"\x00\x00") -> bytes:
         (messages.TERMINATE, b"X\0\0\0\4"),
         (messages.SSL_REQUEST, b"\0\0\0\x08\x04\xd2\x16\x2f"),
         (messages.CLOSE_UNNAMED, b"C\0\0\0\6S\0"),
+        (messages.DISCARD_SEQUENCES, b"Q\0\0\0\x16DISCARD SEQUENCES\0"),
+        (messages.parse(b"n", b"SELECT 1"), b"P\0\0\0\x11n\0SELECT 1\0\0\0"),
+        (messages.bind(b"p", b"n"), b"B\0\0\0\x0ep\0n\0\0\0\0\0\0\0"),
+        (messages.execute(b"p"), b"E\0\0\0\x0ap\0\0\0\0\0"),
+        (messages.describe_statement(b"n"), b"D\0\0\0\7Sn\0"),
+        (messages.close_statement(b"n"), b"C\0\0\0\7Sn\0"),
+        (messages.parameter_statuses({b"a": b"b"}), b"S\0\0\0\x08a\0b\0"),
         (messages.ready_for_query(), b"Z\0\0\0\5I"),
         (messages.ready_for_query(b"E"), b"Z\0\0\0\5E"),
         (messages.query(b"SELECT 1"), b"Q\0\0\0\x0dSELECT 1\0"),
@@ -50,18 +58,18 @@ def test_startup_length_counts_itself() -> None:
     assert struct.unpack("!i", packet[:4]) == (len(packet),)
 
 
-def test_application_name_is_made_clean_and_quoted() -> None:
+def test_a_name_is_made_clean_as_the_server_does_it() -> None:
     assert messages.clean_ascii(b"a\x00b\xc3\xa9\x7f~") == b"a?b???~"
-    made = messages.set_application_name(b"it's \\ odd")
-    assert made[5:] == b"SET application_name TO E'it''s \\\\ odd'\x00"
 
 
 @given(st.binary(max_size=60))
-def test_an_application_name_never_leaves_its_quotes(name: bytes) -> None:
-    text = messages.set_application_name(messages.clean_ascii(name))[5:-1]
-    body = text.removeprefix(b"SET application_name TO E'").removesuffix(b"'")
-    assert b"'" not in body.replace(b"\\\\", b"").replace(b"''", b"")
-    assert b"\\" not in body.replace(b"\\\\", b"")
+def test_a_literal_never_leaves_its_quotes(value: bytes) -> None:
+    """Pitfall 33: whatever a value holds, it stays one string."""
+    made = messages.literal(value)
+    assert (made[:2], made[-1:]) == (b"E'", b"'")
+    body = made[2:-1]
+    assert re.fullmatch(rb"(?:[^'\\]|''|\\\\)*", body, re.DOTALL)
+    assert re.sub(rb"''|\\\\", lambda pair: pair[0][:1], body) == value
 
 
 FIELDS = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1)
@@ -86,8 +94,9 @@ def test_reading_survives_anything(body: bytes) -> None:
     messages.parse_parameter_status(body)
     messages.parse_strings(body)
     messages.parse_sasl_initial_response(body)
-    messages.statement_of_bind(body)
+    messages.statement_of_bind(body, 0, len(body))
     messages.name_and_text_of_parse(body)
+    messages.edited_error(body, lambda code, value: value)
 
 
 def test_sasl_initial_response_both_ways() -> None:
@@ -109,14 +118,62 @@ def test_a_malformed_sasl_initial_response_is_none(body: bytes) -> None:
     assert messages.parse_sasl_initial_response(body) is None
 
 
-def test_heads_of_bind_and_parse() -> None:
-    assert messages.statement_of_bind(b"portal\x00stmt\x00rest") == b"stmt"
-    assert messages.statement_of_bind(b"\x00\x00") == b""
-    assert messages.statement_of_bind(b"portal\x00stmt") is None
-    assert messages.statement_of_bind(b"portal") is None
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        (b"portal\x00stmt\x00rest", b"stmt"),
+        (b"\x00\x00", b""),
+        (b"portal\x00stmt", None),
+        (b"portal", None),
+        (b"", None),
+    ],
+)
+def test_where_the_name_stands_in_a_bind(body: bytes, name: bytes | None) -> None:
+    """Pitfall 23: the head alone is looked at, wherever it stands in a read."""
+    data = b"before" + body + b"\x00after\x00"
+    span = messages.statement_of_bind(data, 6, 6 + len(body))
+    assert (None if span is None else data[span[0] : span[1]]) == name
+
+
+def test_the_head_of_a_parse() -> None:
     assert messages.name_and_text_of_parse(b"s\x00SELECT 1\x00\0\0") == (b"s", b"SELECT 1")
     assert messages.name_and_text_of_parse(b"s\x00SELECT cut") == (b"s", b"SELECT cut")
     assert messages.name_and_text_of_parse(b"name") is None
+
+
+def row(*values: bytes | None) -> bytes:
+    parts = [struct.pack("!h", len(values))]
+    for value in values:
+        parts.append(struct.pack("!i", -1 if value is None else len(value)) + (value or b""))
+    return b"".join(parts)
+
+
+@given(st.lists(st.one_of(st.none(), st.binary(max_size=20)), max_size=5))
+def test_the_columns_of_a_row_are_read_back(values: list[bytes | None]) -> None:
+    assert messages.columns(row(*values)) == values
+
+
+def test_the_fields_of_an_error_may_be_changed_and_left_out() -> None:
+    body = b"SERROR\0C42P05\0Mours\0P7\0\0"
+
+    def edit(code: bytes, value: bytes) -> bytes | None:
+        return {b"M": b"theirs", b"P": None}.get(code, value)
+
+    made = messages.edited_error(body, edit)
+    assert made == messages.message(b"E", b"SERROR\0C42P05\0Mtheirs\0\0")
+
+
+def test_a_parameter_status_without_a_value() -> None:
+    assert messages.parse_parameter_status(b"a\0b\0") == (b"a", b"b")
+    assert messages.parse_parameter_status(b"a") == (b"a", b"")
+
+
+@pytest.mark.parametrize(
+    ("body", "strings"),
+    [(b"a\0b\0\0c", [b"a", b"b"]), (b"\0", []), (b"a", [b"a"]), (b"", [])],
+)
+def test_strings_up_to_the_empty_one(body: bytes, strings: list[bytes]) -> None:
+    assert messages.parse_strings(body) == strings
 
 
 @pytest.mark.parametrize(

@@ -49,17 +49,108 @@ from sluice_proxy.wire import sql
     ],
 )
 def test_tokens(text: bytes, expected: list[bytes]) -> None:
-    assert list(sql.tokens(text)) == expected
+    assert [token.word for token in sql.tokens(text)] == expected
 
 
-def test_statements_are_split_at_semicolons_outside_of_everything() -> None:
-    text = b"a ';' \";\" $$;$$ /*;*/ --;\n b;; ; c"
-    assert list(sql.statements(text)) == [[b"a", b"'", b'";"', b"'", b"b"], [b"c"]]
+@pytest.mark.parametrize(
+    ("text", "spans"),
+    [
+        (b" a  bc", [b"a", b"bc"]),
+        (b"a /* b */ 'it''s' c", [b"a", b"'it''s'", b"c"]),
+        (b'$x$ ; $x$,"a""b"', [b"$x$ ; $x$", b",", b'"a""b"']),
+        (b"E'\\'' x", [b"E'\\''", b"x"]),
+    ],
+)
+def test_a_token_knows_where_it_stands(text: bytes, spans: list[bytes]) -> None:
+    assert [text[token.start : token.end] for token in sql.tokens(text)] == spans
+
+
+def words(text: bytes) -> list[list[bytes]]:
+    return [[token.word for token in statement] for statement in sql.statements(text)]
+
+
+STATEMENTS = [
+    (b"", []),
+    (b" ;; ", []),
+    (b"a ';' \";\" $$;$$ /*;*/ --;\n b;; ; c", [5, 1]),
+    # The commands of a rule, the body of a function: "BEGIN ATOMIC statement; … END"
+    (b"CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2); b", [16, 1]),
+    (b"CREATE FUNCTION f() BEGIN ATOMIC SELECT 1; SELECT 2; END; b", [14, 1]),
+    (b"CREATE FUNCTION f() BEGIN ATOMIC SELECT CASE WHEN a THEN 1 END; END; b", [16, 1]),
+    (b"CREATE TABLE atomic (a int); b", [7, 1]),
+    (b"CREATE VIEW v AS SELECT CASE WHEN a THEN 1 END; b", [11, 1]),
+    (b"SELECT atomic; END; b", [2, 1, 1]),
+    (b"a) ; b", [2, 1]),
+]
+
+
+@pytest.mark.parametrize(("text", "sizes"), STATEMENTS)
+def test_statements_are_split_at_semicolons_outside_of_everything(
+    text: bytes, sizes: list[int]
+) -> None:
+    assert [len(statement) for statement in words(text)] == sizes
+
+
+def test_a_quoted_semicolon_is_no_end() -> None:
+    assert words(b'a ";" b; c') == [[b"a", b'";"', b"b"], [b"c"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "expected"),
+    [
+        (b"SET a.b = 1", (), (b"a.b",)),
+        (b"SELECT set_config('My.Own', 'x.y', false)", (), (b"My.Own", b"x.y")),
+        (b"SET a.b = 1; SET A.B = 2", (), (b"A.B",)),
+        (b"SET a.b.c TO 1.5", (), (b"a.b.c",)),
+        (b"SET work_mem = 1", (), ()),
+        (b"", (b"quoted.name", b"no dot"), (b"quoted.name",)),
+        (b"%b.%b" % (b"a" * 40, b"b" * 40), (), ()),
+    ],
+)
+def test_names_with_a_dot(
+    text: bytes, more: tuple[bytes, ...], expected: tuple[bytes, ...]
+) -> None:
+    assert sql.dotted_names(text, more) == expected
+
+
+def test_no_text_makes_more_names_than_are_asked_for() -> None:
+    assert len(sql.dotted_names(b" ".join(b"a.b%d" % n for n in range(1000)))) == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [(b"SELECT currval('s')", True), (b"select LASTVAL()", True), (b"SELECT nextval('s')", False)],
+)
+def test_who_asks_for_what_the_session_took_of_a_sequence(text: bytes, asks: bool) -> None:
+    assert (sql.ASKS_SEQUENCE.search(text) is not None) is asks
+
+
+SCANNED = [
+    (b"SELECT 1", False),
+    (b"  set x = 1", True),
+    (b"SELECT 1; set x = 1", True),
+    (b"SELECT 1; SELECT 2", False),
+    (b"-- why\nset x = 1", True),
+    (b"-- why\nSELECT 1", False),
+    (b"/* why */ SELECT 1", False),
+    (b"SELECT 1 -- why\n; reset x", True),
+    (b"SELECT 'EXECUTE'", True),
+    (b"UPDATE t SET a = 1", False),
+    (b"DROP TABLE t", True),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), SCANNED)
+def test_the_cheap_scan(text: bytes, expected: bool) -> None:
+    assert sql.may_leave_state(text) is expected
 
 
 @given(st.binary(max_size=80))
 def test_the_lexer_ends_whatever_it_reads(text: bytes) -> None:
-    assert all(token for token in sql.tokens(text) if token != b"")
+    at = 0
+    for token in sql.tokens(text):
+        assert at <= token.start < token.end <= len(text)
+        at = token.end
 
 
 FRAGMENTS = [
