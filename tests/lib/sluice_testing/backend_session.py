@@ -24,7 +24,8 @@ DEFAULTS: Final = {
 REPORTED: Final = (b"application_name", b"client_encoding", b"standard_conforming_strings",
                    b"TimeZone")  # fmt: skip
 _STRING = rb"E?'((?:[^'\\]|''|\\.)*)'"
-_SET_CONFIG = re.compile(rb"set_config\(%s, (?:NULL|%s), (true|false)\)" % (_STRING, _STRING))
+_SET_CONFIG = re.compile(rb"set_config\(%s, (?:(NULL)|%s), (true|false)\)" % (_STRING, _STRING))
+_PAIR = re.compile(rb"\(%s, %s\)" % (_STRING, _STRING))
 _PREPARE = re.compile(rb"PREPARE (\w+) AS (.*)", re.DOTALL)
 _EXECUTE = re.compile(rb"EXECUTE (\w+)(?:\('([^']*)'\))?")
 _OBJECT = re.compile(rb"SELECT '(\d+)', '', '' WHERE (.*?)(?= UNION ALL|$)", re.DOTALL)
@@ -212,20 +213,28 @@ class Session:
         self._put(name, value, is_local)
         return b"SET"
 
-    def _put(self, name: bytes, value: bytes | None, is_local: bool) -> None:
-        value = self._reset_value(name) if value is None else value
-        if is_local:
-            if self.status != IDLE:
-                self.lasting.local[name] = value
-            return
-        self.lasting.local.pop(name, None)
-        self.lasting.settings[name] = value
+    def _put(self, name: bytes, value: bytes, is_local: bool) -> None:
+        if not is_local:
+            self.lasting.local.pop(name, None)
+            self.lasting.settings[name] = value
+        elif self.status != IDLE:
+            self.lasting.local[name] = value
 
     def _reset(self, name: bytes) -> bytes:
-        for one in list(self.lasting.settings) if name == b"ALL" else [name]:
-            if one != b"role" or name != b"ALL":
-                self._put(one, None, False)
+        if name == b"ALL":
+            for one in [*self.lasting.settings, *self.lasting.local]:
+                if one != b"role":
+                    self._take_back(one)
+        else:
+            self._take_back(name)
         return b"RESET"
+
+    def _take_back(self, name: bytes) -> None:
+        self.lasting.local.pop(name, None)
+        known = self.lasting.settings.pop(name, None) is not None
+        if known and b"." in name:
+            # An application's own parameter is never unset again.
+            self.lasting.settings[name] = b""
 
     def _prepare(self, text: bytes) -> bytes:
         match = _PREPARE.fullmatch(text)
@@ -279,9 +288,9 @@ class Session:
         if what == b"ALL":
             if self.status != IDLE or not alone:
                 raise Failure(b"25001", b"DISCARD ALL cannot run inside a transaction block")
-            self.lasting = Lasting(
-                {name: self._reset_value(name) for name in self.lasting.settings}
-            )
+            self._reset(b"role")
+            self._reset(b"ALL")
+            self.lasting.objects = frozenset()
             self.statements.clear()
             self.locks.clear()
         return b"DISCARD " + what
@@ -293,8 +302,7 @@ class Session:
         if text.startswith(b"SELECT 's', name") or _OBJECT.match(text):
             return Result(b"SELECT", (*self._settings_asked(text), *self._objects_asked(text)))
         if rest.startswith(b"set_config("):
-            for name, wanted, is_local in _SET_CONFIG.findall(text):
-                self._put(name, wanted or None, is_local == b"true")
+            self._set_config(text)
             return Result(b"SELECT", ((b"",),))
         name, _, argument = rest.partition(b"(")
         argument = argument.rstrip(b")")
@@ -309,6 +317,18 @@ class Session:
                 raise Failure(b"55000", b"lastval is not yet defined in this session")
             return Result(b"SELECT", ((self.taken,),))
         return Result(rest, ((rest.replace(b"$1", value or b"nothing"),),))
+
+    def _set_config(self, text: bytes) -> None:
+        if b" FROM (VALUES " in text:
+            # What a RESET took back too far is set again.
+            for name, value in _PAIR.findall(text):
+                if self.lasting.settings.get(name, b"") in (b"", b"none"):
+                    self._put(name, value, False)
+        for name, null, value, is_local in _SET_CONFIG.findall(text):
+            if null:
+                self._take_back(name)
+            else:
+                self._put(name, value, is_local == b"true")
 
     def _settings_asked(self, text: bytes) -> list[Row]:
         if b"pg_settings" not in text:
