@@ -10,7 +10,7 @@ every byte, parameters and names of prepared statements included.
 import re
 import struct
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
 import pytest
@@ -209,11 +209,15 @@ def messages_in(data: bytes) -> Iterator[Message]:
 
 
 class Listener:
-    """Reads a stream: what is said, and at each ReadyForQuery which parameters are known."""
+    """Reads a stream: what is said, and at each ReadyForQuery which parameters are known.
 
-    def __init__(self) -> None:
+    But for `late` ones.
+    """
+
+    def __init__(self, late: Iterable[bytes]) -> None:
         self._rest = b""
-        self._told = dict(PARAMETERS)
+        self._names = [name for name in REPORTED if name not in late]
+        self.told = dict(PARAMETERS)
 
     def hear(self, data: bytes) -> Iterator[tuple[str, object]]:
         self._rest += data
@@ -221,9 +225,9 @@ class Listener:
             self._rest = self._rest[5 + len(body) :]
             if kind == "S":
                 name, value = body.split(b"\0")[:2]
-                self._told[name] = value
+                self.told[name] = value
             elif kind == "Z":
-                yield kind, (body, *(self._told[name] for name in REPORTED))
+                yield kind, (body, *(self.told[name] for name in self._names))
             elif kind not in "RK":
                 yield kind, body
 
@@ -241,8 +245,9 @@ class Actor:
         # The answer is its own alone no more: a request was cancelled while it waited.
         self.cancelled = False
         self.reference = Backend(start)
-        self._ear = Listener()
-        self._told = Listener()
+        # What a RESET leads to is told a moment after its ReadyForQuery.
+        self._ear = Listener(start)
+        self._told = Listener(start)
         self._expected: deque[tuple[str, object]] = deque()
         self._expect(_reports(self.reference) + msg("Z", b"I"))
 
@@ -270,6 +275,9 @@ class Actor:
             self.rows += kind == "D"
             if not self.cancelled:
                 self._compare(kind, body)
+
+    def knows_its_parameters(self) -> None:
+        assert self._ear.told == self._told.told
 
     def _compare(self, kind: str, body: object) -> None:
         if isinstance(body, bytes) and b"SFATAL\0" in body and self.side.peer.closed:
@@ -440,6 +448,7 @@ class Play:
             linked = actor.side.session.server is not None
             if linked and not actor.cancelled:
                 assert not actor.awaits, f"client {actor.number} waits for an answer"
+                actor.knows_its_parameters()
 
     def end(self) -> None:
         """When all go that are here, nothing is left and everything is clean."""
