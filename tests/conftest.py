@@ -121,9 +121,11 @@ def start_proxy(tmp_path: Path) -> Iterator[StartProxy]:
         pytest.skip("a story of the proxy, not of PostgreSQL")
     with contextlib.ExitStack() as stack:
 
-        def start(config: ProxyConfig, *, ready: bool = True, program: Any = PROXY) -> ProxyProcess:
+        def start(
+            config: ProxyConfig, *, ready: bool = True, program: Any = PROXY, **where: Any
+        ) -> ProxyProcess:
             folder = Path(tempfile.mkdtemp(dir=tmp_path))
-            proxy = ProxyProcess(config, folder, program)
+            proxy = ProxyProcess(config, folder, program, **where)
             stack.callback(proxy.finish)
             if ready:
                 proxy.wait_until_ready()

@@ -3,12 +3,14 @@
 import datetime
 import ipaddress
 from dataclasses import dataclass
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+SHA256 = hashes.SHA256()
 DAY = datetime.timedelta(days=1)
 
 
@@ -22,15 +24,21 @@ class Leaf:
 
 
 class Authority:
-    """A CA. `pem` is what a client that trusts it needs."""
+    """A CA. `pem` is what a client that trusts it needs; `algorithm` signs its certificates."""
 
-    def __init__(self, name: str = "Sluice test CA"):
-        self._key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(
+        self,
+        name: str = "Sluice test CA",
+        key: Any = None,
+        algorithm: Any = SHA256,
+    ):
+        self._key = key or ec.generate_private_key(ec.SECP256R1())
+        self._algorithm = algorithm
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = self._builder(self._name, self._key)
         for extension, critical in _authority_extensions(self._key.public_key()):
             builder = builder.add_extension(extension, critical=critical)
-        self._certificate = builder.sign(self._key, hashes.SHA256())
+        self._certificate = builder.sign(self._key, algorithm)
         self.pem = _pem(self._certificate)
 
     def issue(self, *names: str) -> Leaf:
@@ -41,12 +49,10 @@ class Authority:
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = self._builder(subject, key).add_extension(alternatives, critical=False)
         builder = builder.add_extension(issuer, critical=False)
-        certificate = builder.sign(self._key, hashes.SHA256())
+        certificate = builder.sign(self._key, self._algorithm)
         return Leaf(_pem(certificate), _private_pem(key), certificate.serial_number)
 
-    def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey
-    ) -> x509.CertificateBuilder:
+    def _builder(self, subject: x509.Name, key: Any) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
         return (
             x509.CertificateBuilder()
@@ -59,9 +65,7 @@ class Authority:
         )
 
 
-def _authority_extensions(
-    key: ec.EllipticCurvePublicKey,
-) -> list[tuple[x509.ExtensionType, bool]]:
+def _authority_extensions(key: Any) -> list[tuple[x509.ExtensionType, bool]]:
     # Python 3.13 verifies by RFC 5280 to the letter, and that asks for all three.
     usage = dict.fromkeys(
         (

@@ -131,6 +131,11 @@ class Postgres:
                 self._account.owns(path)
         self.settings["ssl"] = "on"
 
+    def use_methods(self, *lines: str) -> None:
+        """What pg_hba.conf says from the next start on; first what every superuser needs."""
+        entries = (f"host all {SUPERUSER} all scram-sha-256", *lines)
+        (self._data / "pg_hba.conf").write_text("".join(f"{line}\n" for line in entries))
+
     def start(self) -> None:
         """Returns when the server answers queries."""
         lines = (f"{name} = '{value}'\n" for name, value in self.settings.items())

@@ -65,9 +65,18 @@ class ProxyProcess:
     through `finish` checks that it exits with 0 and that it never logged a traceback.
     """
 
-    def __init__(self, config: ProxyConfig, folder: Path, program: Sequence[str] = PROXY):
-        self.host = "127.0.0.1"
-        self.port = free_port()
+    def __init__(
+        self,
+        config: ProxyConfig,
+        folder: Path,
+        program: Sequence[str] = PROXY,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        environment: Mapping[str, str] | None = None,
+    ):
+        self.host = host
+        self.port = port or free_port()
         self.admin_port = free_port()
         self.volume = ConfigVolume(folder / "config")
         self.volume.write(dump(config))
@@ -80,7 +89,7 @@ class ProxyProcess:
                 [sys.executable, *program, *self._arguments()],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
             )
 
     def _arguments(self) -> list[str]:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import NamedTuple, Self
 
 PROTOCOL_3_0 = 196608
+PROTOCOL_3_2 = 196610
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 GSS_ENCRYPTION_REQUEST = struct.pack("!ii", 8, 80877104)
 
@@ -69,6 +70,7 @@ class RawClient:
         self._buffer = bytearray()
         self.parameters: dict[str, str] = {}
         self.backend_key = b""
+        self.negotiated: list[bytes] = []
 
     def __enter__(self) -> Self:
         return self
@@ -83,19 +85,32 @@ class RawClient:
             raise ConnectionError(f"the server answers {answer!r} to SSLRequest")
         self._socket = context.wrap_socket(self._socket, server_hostname=server_name)
 
+    def start_direct_tls(
+        self, context: ssl.SSLContext, server_name: str = "localhost", alpn: str = "postgresql"
+    ) -> None:
+        """TLS from the first byte on; an empty `alpn` offers none."""
+        if alpn:
+            context.set_alpn_protocols([alpn])
+        self._socket = context.wrap_socket(self._socket, server_hostname=server_name)
+
     def peer_certificate(self) -> dict[str, object]:
         """As ssl.SSLSocket.getpeercert tells it."""
         assert isinstance(self._socket, ssl.SSLSocket)
         return dict(self._socket.getpeercert() or {})
 
-    def log_in(self, password: str, **parameters: str) -> list[Message]:
+    def log_in(
+        self, password: str, protocol: int = PROTOCOL_3_0, /, **parameters: str
+    ) -> list[Message]:
         """Startup with SCRAM-SHA-256, up to ReadyForQuery: what came after the login."""
-        self.send(startup(PROTOCOL_3_0, **parameters))
+        self.send(startup(protocol, **parameters))
         scram = Scram(password)
         while True:
             message = self.read()
             if message.kind == "E":
                 raise Refused(message)
+            if message.kind == "v":
+                self.negotiated.append(message.body)
+                continue
             if message.kind != "R":
                 raise ConnectionError(f"{message} in the middle of a login")
             [step] = struct.unpack_from("!i", message.body)
