@@ -16,6 +16,7 @@ from sluice_testing.stories import Step, Story, Transcript, listen, play, story
 
 # How long a script waits for neighbours to be served before it goes on without them.
 TURN = 0.03
+AT_ONCE = 0.0002
 
 
 def passer_by(number: int) -> Story:
@@ -85,12 +86,14 @@ class Neighbour:
     def _step(self) -> Step:
         return self._tale.steps[self._at]
 
-    def ask(self) -> None:
-        """Says its next step unless it still waits for an answer."""
-        if not self._asked:
-            self._asked = True
-            with suppress(ConnectionError):  # the answer will be the connection's end
-                self._client.send(self._step.send)
+    def ask(self) -> bool:
+        """Says its next step, unless it still waits for an answer."""
+        if self._asked:
+            return False
+        self._asked = True
+        with suppress(ConnectionError):  # the answer will be the connection's end
+            self._client.send(self._step.send)
+        return True
 
     def hear(self, seconds: float) -> str:
         """What is wrong with its answer; nothing where it is right or still to come."""
@@ -143,10 +146,10 @@ class Company:
     def move(self, so_far: Transcript) -> None:
         """A turn of each, before a step of the script."""
         for neighbour in self._all:
-            self._note(neighbour.hear(0.0002))
-            neighbour.ask()
-        patience = TURN if _rests(so_far) else 0.0002
-        for neighbour in self._all:
+            self._note(neighbour.hear(AT_ONCE))
+        asking = [neighbour for neighbour in self._all if neighbour.ask()]
+        patience = TURN if _rests(so_far) else AT_ONCE
+        for neighbour in asking:
             self._note(neighbour.hear(patience))
 
     def settle(self) -> list[str]:

@@ -109,17 +109,24 @@ def configuration(ground: Ground, pool: int, leaf: Leaf) -> ProxyConfig:
 def findings(cell: Cell, plan: Plan, direct: Door) -> Iterator[Finding | None]:
     """Every telling of a cell, one after the other: whole, cut, split and generated.
 
-    What differs as a whole is not told in pieces, too.
+    What differs as a whole is not told in pieces, too. One pool is told byte by byte, the
+    other in two pieces.
     """
     written, by_dice = plan.written(cell.tally.major), plan.by_dice()
     cell.tally.scripts, cell.tally.generated = len(written), len(by_dice)
     yield from cell.tell_all(written)
     right = [story for story in written if story.name not in cell.tally.different]
-    yield from cell.tell_all(short(right), Cut(size=1))
-    for story in tiny(right):
+    if cell.tally.pool == 1:
+        yield from cell.tell_all(short(right), Cut(size=1))
+    else:
+        yield from _splits(cell, tiny(right))
+    yield from _generated(cell, by_dice, direct)
+
+
+def _splits(cell: Cell, stories: list[Story]) -> Iterator[Finding | None]:
+    for story in stories:
         for at in range(1, max(len(step.send) for step in story.steps)):
             yield from cell.tell_all([story], Cut(at=at))
-    yield from _generated(cell, by_dice, direct)
 
 
 def short(stories: list[Story]) -> list[Story]:

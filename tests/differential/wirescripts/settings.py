@@ -8,7 +8,7 @@ SET = query("SET work_mem = '99kB'")
 SHOW = query("SHOW work_mem")
 PATH = query("SHOW search_path")
 FAIL = query("SELECT 1/0")
-QUOTED = "SELECT current_setting('search_path'), current_schemas(true)::text"
+QUOTED = "SELECT current_setting('search_path'), current_schemas(false)::text"
 
 
 def kept(*statements: str, show: str = "SHOW work_mem") -> tuple[bytes, ...]:
@@ -228,6 +228,8 @@ VALUES = [
           query('SET search_path = "weird, name", public'), query(QUOTED), query("CREATE TABLE t "
           "(n int)"), query("SELECT schemaname FROM pg_tables WHERE tablename = 't'"),
           query('DROP SCHEMA "weird, name" CASCADE'), query(QUOTED), pitfalls=(33,)),
+    story("search_path and what is before it", query("SET search_path = public"), query("SELECT "
+          "current_schemas(true)::text"), exceptions=("temporary_schemas",), pitfalls=(33,)),
     story("search_path, malformed", query("SELECT set_config('search_path', 'a,,b', false)"),
           query("SELECT set_config('search_path', '\"a', false)"), PATH, pitfalls=(33,)),
     story("temp_tablespaces", query("SET temp_tablespaces = pg_default, ''"), query("SHOW "
