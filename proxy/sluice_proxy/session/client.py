@@ -213,9 +213,9 @@ class ClientSession:
             parameters.get(b"standard_conforming_strings", b""),
         )
 
-    def keep(self, settings: Settings) -> None:
+    def keep(self, found: Findings) -> None:
         """This is what the session has set, now that its transaction is over."""
-        self.settings = self._start.kept(settings)
+        self.settings = self._start.kept(found)
 
     def clients_word(self, text: bytes) -> bytes:
         return self._requests.prepared.statements.clients_word(text)

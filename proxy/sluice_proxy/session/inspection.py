@@ -15,8 +15,7 @@ from sluice_proxy.wire import messages
 _SETTINGS = (
     b"SELECT 's', name, setting FROM pg_catalog.pg_settings"
     b" WHERE source OPERATOR(pg_catalog.=) '%b'"
-    b" AND (source OPERATOR(pg_catalog.=) 'client' OR reset_val IS NULL"
-    b" OR setting OPERATOR(pg_catalog.<>) reset_val)"
+    b" AND NOT pg_catalog.starts_with(name, 'transaction_')"
 )
 # Those that the view leaves out: the role, and what applications made up.
 _HIDDEN = (
@@ -91,22 +90,24 @@ class Question:
 class Findings:
     """What was found. `startup_only`: a parameter that can be set at the start alone.
 
-    `wiped`: there is no prepared statement of the proxy's.
+    `wiped`: there is no prepared statement of the proxy's. `no_role`: none is set.
     """
 
     settings: Settings
     pins: PinReason
     startup_only: bool = False
     wiped: bool = False
+    no_role: bool = False
 
 
 def findings(rows: Iterable[list[bytes | None]]) -> Findings:
     """What the rows say, each of three columns."""
     pins = PinReason.NONE
-    startup_only = wiped = False
+    startup_only = wiped = no_role = False
     found: list[tuple[bytes, bytes | None]] = []
     for kind, name, value in rows:
         if kind == b"s":
+            no_role |= name == b"role" and value == b"none"
             found.append((name or b"", value))
         elif kind == b"o":
             startup_only = True
@@ -114,7 +115,7 @@ def findings(rows: Iterable[list[bytes | None]]) -> Findings:
             wiped = True
         else:
             pins |= PinReason(int(kind or b"0"))
-    return Findings(from_rows(found), pins, startup_only, wiped)
+    return Findings(from_rows(found), pins, startup_only, wiped, no_role)
 
 
 def _array(names: Iterable[bytes]) -> bytes:

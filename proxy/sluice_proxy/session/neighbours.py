@@ -57,7 +57,7 @@ class Client(Protocol):
     def learn(self, parameters: dict[bytes, bytes]) -> None:
         """These are the parameters that the client knows of now."""
 
-    def keep(self, settings: Settings) -> None:
+    def keep(self, found: Findings) -> None:
         """This is what its session has set, now that the transaction is over."""
 
     def clients_word(self, text: bytes) -> bytes:

@@ -133,6 +133,7 @@ NOTHING = Effects()
 class _Findings:
     """Effects in the making."""
 
+    text: bytes
     pins: PinReason = PinReason.NONE
     settings: bool = False
     resets: bool = False
@@ -185,9 +186,9 @@ def _remembered(text: bytes) -> Effects:
 
 
 def _judge(text: bytes) -> Effects:
-    found = _Findings()
+    found = _Findings(text)
     for index, statement in enumerate(sql.statements(text)):
-        _by_first_word(statement, index, found, text)
+        _by_first_word(statement, index, found)
         _by_any_word([token.word for token in statement], statement, index, found)
     names = sql.dotted_names(text, found.names) if found.settings else ()
     return Effects(
@@ -202,7 +203,7 @@ def _judge(text: bytes) -> Effects:
     )
 
 
-def _by_first_word(statement: list[Token], index: int, found: _Findings, text: bytes) -> None:
+def _by_first_word(statement: list[Token], index: int, found: _Findings) -> None:
     words = [token.word for token in statement]
     first = words[0]
     if first == b"set":
@@ -218,7 +219,7 @@ def _by_first_word(statement: list[Token], index: int, found: _Findings, text: b
         if _holds(words):
             found.pins |= PinReason.HOLDABLE_CURSOR
     elif first == b"do":
-        _on_do(text[statement[0].end : statement[-1].end], found)
+        _on_do(found.text[statement[0].end : statement[-1].end], found)
     elif first in _UNDOING:
         found.undoes = True
     else:
@@ -272,6 +273,11 @@ def _on_do(body: bytes, found: _Findings) -> None:
 def _call(verb: bytes, statement: list[Token], at: int, index: int, found: _Findings) -> None:
     if at < len(statement):
         name, start, end = statement[at]
+        if name == sql.UNICODE_NAME:
+            try:
+                name = sql.unicode_name(found.text[start:end])
+            except ValueError:
+                return
         first, last = statement[0].start, statement[-1].end
         found.calls.append(Call(verb, name[:63], index, start, end, first, last))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sluice_proxy.pool.key import FOLLOWED, PoolKey
 from sluice_proxy.session.client_login import Login
+from sluice_proxy.session.inspection import Findings
 from sluice_proxy.session.settings import (
     DEFAULTS,
     Settings,
@@ -90,6 +91,10 @@ class Start:
         # Not to come back after a RESET: as if the client had run the initQuery itself.
         self.settings = settings({**profile.initial.values, **self.lasting.values})
 
-    def kept(self, now: Settings) -> Settings:
-        """What the session has, where its server connection has `now`."""
-        return with_start(now, self.lasting)
+    def kept(self, found: Findings) -> Settings:
+        """What the session has, where its server connection has what was found."""
+        kept = with_start(found.settings, self.lasting)
+        if found.no_role and b"role" in kept.values:
+            # It started with a role, and gave that up.
+            return settings({**kept.values, b"role": b"none"})
+        return kept

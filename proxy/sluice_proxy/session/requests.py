@@ -28,6 +28,7 @@ from sluice_proxy.wire.expected import (
     DESCRIBE,
     EXECUTE,
     FUNCTION,
+    GIVE,
     PARSE,
     QUERY,
     SKIP,
@@ -271,7 +272,7 @@ class Requests:
     def _restore(self, server: ServerConnection, at: int) -> None:
         """Behind a RESET: the client's startup parameters are set like any others."""
         self._resets = False
-        server.ask_restore()
+        server.ask_restore(GIVE if server.expected.hold_last() else 0)
         self._edits.append(Edit(at, at, restore(self.start)))
 
     def _clean_slot(self, server: ServerConnection, data: bytes, first: Frame) -> None:

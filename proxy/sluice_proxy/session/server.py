@@ -6,18 +6,20 @@ from typing import Final
 from sluice_proxy.errors import ErrorFields, ServerProtocolError
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.session.asking import Inspection, Replay, Restore, StartInspection
+from sluice_proxy.session.cleaning import Step, next_step
 from sluice_proxy.session.inspection import Findings, Question
 from sluice_proxy.session.neighbours import Client, Keeper, LoggedIn
 from sluice_proxy.session.peer import Peer
-from sluice_proxy.session.pinning import INDELIBLE, PinReason
+from sluice_proxy.session.pinning import PinReason
 from sluice_proxy.session.release import may_release
+from sluice_proxy.session.scripts import Executing
 from sluice_proxy.session.settings import Settings, changes, replay
 from sluice_proxy.session.state import SessionState
 from sluice_proxy.session.statements import PREFIX
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages
 from sluice_proxy.wire.expected import CLOSE, QUERY, SKIP, TOO_LONG, ExpectedReplies, Note
-from sluice_proxy.wire.framing import FROM_SERVER, FROM_SERVER_ROWS, Frame, Framer
+from sluice_proxy.wire.framing import FROM_SERVER, FROM_SERVER_ROWS, Frame, Framer, is_unsolicited
 
 _ROLLBACK = messages.query(b"ROLLBACK")
 _DISCARD_ALL = messages.query(b"DISCARD ALL")
@@ -39,8 +41,8 @@ class ServerConnection:
     """
 
     __slots__ = (
-        "_blocked", "_discarding", "_framer", "_keeper", "_masked", "_reading_rows", "_refused",
-        "_skip_rest", "_started", "_told_fatal", "_unsure", "cancels", "client", "closing",
+        "_blocked", "_discarding", "_framer", "_keeper", "_masked", "_news", "_reading_rows",
+        "_refused", "_skip_rest", "_started", "_told_fatal", "_unsure", "cancels", "client", "closing",
         "delayed", "expected", "foreign", "idle_since", "key", "last_client", "login",
         "orphaned_at", "parameters", "peer", "session", "slot_foreign", "slot_ready", "status",
         "suspect",
@@ -81,6 +83,8 @@ class ServerConnection:
         # Reports of these parameters are kept from the client for a moment.
         self._masked: Mapping[bytes, bytes] = _NO_NAMES
         self._reading_rows = 0
+        # What the client is told before the message that is looked at.
+        self._news = b""
         self._skip_rest = 0
         self._told_fatal = False
         self._blocked = False
@@ -110,11 +114,6 @@ class ServerConnection:
             and (client is None or not (client.mid_message or client.stalled))
         )
 
-    def share_parameters(self, known: dict[bytes, bytes]) -> None:
-        """Uses `known` in place of an equal dict: sameness is then a matter of identity."""
-        if self.parameters == known:
-            self.parameters = known
-
     # The client's session
 
     def link(self, client: Client, number: int, wanted: Settings) -> bytes:
@@ -138,8 +137,8 @@ class ServerConnection:
             self.expected.push(QUERY | SKIP)
         if wanted is not self.session.settings:
             ahead += self._follow(wanted)
-        elif self.parameters is not client.told:
-            self._tell_changes()
+        elif self.parameters is not client.told and (news := self._changes_untold()):
+            client.peer.write(news)
         return b"".join(ahead)
 
     def _follow(self, wanted: Settings) -> list[bytes]:
@@ -149,14 +148,14 @@ class ServerConnection:
         self.session.settings = wanted
         return queries
 
-    def _ask(self, note: Note) -> None:
+    def _ask(self, note: Note, give: int = 0) -> None:
         """A Query of the proxy's own is sent, whose rows are for `note`."""
         self._reading_rows += 1
         self._framer.use(FROM_SERVER_ROWS)
         # "a simple Query message also destroys the unnamed statement".
         self.slot_ready = False
         self.slot_foreign = True
-        self.expected.push_noted(QUERY | SKIP, note)
+        self.expected.push_noted(QUERY | SKIP | give, note)
 
     def mask(self, names: Settings) -> None:
         """The client is about to reset some of these, which will be set again."""
@@ -165,9 +164,9 @@ class ServerConnection:
     def unmask(self) -> None:
         self._masked = _NO_NAMES
 
-    def ask_restore(self) -> None:
-        """That is on its way."""
-        self._ask(Restore(self))
+    def ask_restore(self, give: int) -> None:
+        """That is on its way. `give`: the client gets its ReadyForQuery instead of its own."""
+        self._ask(Restore(self), give)
 
     def on_sequences(self) -> None:
         """The client asks for what its session took of a sequence."""
@@ -179,20 +178,20 @@ class ServerConnection:
         self._reading_rows -= 1
         if not self._reading_rows:
             self._framer.use(FROM_SERVER)
-        self._tell_changes()
+            self._news = self._changes_untold()
 
-    def _tell_changes(self) -> None:
-        """Tells the client of parameters that changed without its doing."""
+    def _changes_untold(self) -> bytes:
+        """Reports of parameters that changed without the client's doing."""
         client = self.client
         if client is None or client.told is self.parameters:
-            return
+            return b""
         told, now = client.told, self.parameters
         changed = {name: value for name, value in now.items() if told.get(name) != value}
         if changed:
             client.learn(now)
-            client.peer.write(messages.parameter_statuses(changed))
         else:
             self.parameters = told
+        return messages.parameter_statuses(changed)
 
     def pin(self, reasons: PinReason) -> None:
         """Keeps the connection with its client. Told once for each new reason."""
@@ -221,7 +220,7 @@ class ServerConnection:
             self.client.on_wiped(b"DEALLOCATE ALL")
         self.session.learn(question, found, self._keeper.excused())
         if question.settings and self.client is not None:
-            self.client.keep(found.settings)
+            self.client.keep(found)
 
     def on_replay_failed(self) -> None:
         self._refused = self._refused or b"?"
@@ -250,7 +249,7 @@ class ServerConnection:
                 client.peer.write(out)
             if client.stalled:
                 client.go_on()
-        elif self.orphaned_at is None and self._is_unsolicited(data, frames, rest):
+        elif self.orphaned_at is None and is_unsolicited(data, frames, rest):
             self._break("the server sent something that nobody asked for")
             return
         else:
@@ -282,10 +281,15 @@ class ServerConnection:
                     self.status = data[start + 5]
                     ready = True
             if instead is not None:
-                kept += (data[begin:start], instead)
+                kept += (data[begin:start], self._news, instead)
                 begin = min(end, len(data))
                 self._skip_rest = end - begin
-        if not begin:
+                self._news = b""
+            elif self._news:
+                kept += (data[begin:start], self._news)
+                begin = start
+                self._news = b""
+        if not begin and not kept:
             return data, ready
         kept.append(data[begin:])
         return b"".join(kept), ready
@@ -298,10 +302,12 @@ class ServerConnection:
             return self._on_parameter(body)
         if kind == c.ERROR_RESPONSE:
             return self._on_error(body)
+        note = self.expected.front_note
         action = self.expected.on_reply(kind)
         if body[:-1] in _WIPING:
             self.session.wiped(body[:-1])
-            if self.client is not None and not action & SKIP:
+            # An Execute of the client's has told it already.
+            if self.client is not None and not action & SKIP and not isinstance(note, Executing):
                 self.client.on_wiped(body[:-1])
         return b"" if action & SKIP else None
 
@@ -345,15 +351,6 @@ class ServerConnection:
                 # Set by a function, perhaps, where no text could show it.
                 self.session.touch()
         return None
-
-    def _is_unsolicited(self, data: bytes, frames: list[Frame], rest: int) -> bool:
-        """Whether there is anything but news; the first `rest` bytes end what was news."""
-        size = len(data)
-        news = min(rest, size)
-        for kind, start, end in frames:
-            if kind in (c.PARAMETER_STATUS, c.NOTICE_RESPONSE):
-                news += min(end, size) - start
-        return news != size
 
     # Letting go
 
@@ -406,43 +403,32 @@ class ServerConnection:
         self.orphaned_at = now
         self.peer.resume()
         if cut or self.expected.copy_in:
-            self._give_up("the client left in the middle of a message")
+            self._keeper.unfit(self, "the client left in the middle of a message")
         else:
             self.clean_up()
 
     def clean_up(self) -> None:
         """One step towards a connection that is provably clean, or its end."""
-        session = self.session
-        if session.pins & INDELIBLE or self.expected.doubt:
-            self._give_up("its state cannot be undone")
-        elif self.cancels:
-            return
-        elif self.expected.unsynced:
-            # A Sync would commit what the client never finished: the server undoes it.
-            self._give_up("the client left in the middle of a pipeline")
-        elif not self.settled:
-            # What the client asked for runs on, as it would on the server, until the
-            # keeper loses patience.
-            return
-        elif self.status != c.IDLE:
+        waits = bool(self.cancels) or not self.settled
+        step = next_step(self.session, self.expected, self.status, waits, self._discarding)
+        if step is Step.GIVE_UP:
+            self._keeper.unfit(self, "its client left something that cannot be undone")
+        elif step is Step.ROLL_BACK:
             self._run(_ROLLBACK)
-        elif (session.pins or session.touched) and not self._discarding:
+        elif step is Step.DISCARD:
             self._discarding = True
             self._run(_DISCARD_ALL)
-        else:
+        elif step is Step.FREE:
             if self._discarding:
-                session.clean()
+                self.session.clean()
             self._discarding = False
-            session.rest()
+            self.session.rest()
             self.orphaned_at = None
             self._keeper.freed(self)
 
     def _run(self, query: bytes) -> None:
         self.expected.push(QUERY | SKIP)
         self.peer.write(query)
-
-    def _give_up(self, reason: str) -> None:
-        self._keeper.unfit(self, reason)
 
     def _break(self, reason: str) -> None:
         client = self.client

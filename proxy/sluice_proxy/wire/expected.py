@@ -34,6 +34,10 @@ NOTED: Final = 0x20
 # Not even an error of it is for the client.
 QUIET: Final = 0x40
 
+# Its ReadyForQuery is kept back, and that of a later one of the proxy's own given instead.
+HOLD: Final = 0x80
+GIVE: Final = 0x100
+
 # `unnamed` where there is one that was too long to be kept.
 TOO_LONG: Final = b""
 
@@ -142,7 +146,9 @@ class ExpectedReplies:
     @property
     def owes_client(self) -> bool:
         """Something is under way for the client, or will be."""
-        return self.unsynced or self.copy_in or any(not entry & SKIP for entry in self._queue)
+        if self.unsynced or self.copy_in:
+            return True
+        return any(not entry & SKIP or entry & GIVE for entry in self._queue)
 
     @property
     def front_note(self) -> Note | None:
@@ -170,6 +176,13 @@ class ExpectedReplies:
         self._queue.append(entry)
         if entry & KIND in _ENDED_BY_READY:
             self.sent += 1
+
+    def hold_last(self) -> bool:
+        """Keeps back the ReadyForQuery of what was sent last; False if there will be none."""
+        if not self._queue or self._queue[-1] & KIND not in _ENDED_BY_READY:
+            return False
+        self._queue[-1] |= HOLD
+        return True
 
     def push_noted(self, entry: int, note: Note) -> None:
         """The same, and `note` is told what becomes of it; at once if it is not looked at."""
@@ -229,6 +242,8 @@ class ExpectedReplies:
             self._settle(front, _ENDED_BY_READY)
             # Where a COPY was refused, its end is of no more interest.
             self._front()
+            if front & (HOLD | GIVE):
+                return SKIP if front & HOLD else FORWARD
         elif kind == c.ERROR_RESPONSE:
             return self._on_error(front)
         else:
@@ -251,7 +266,7 @@ class ExpectedReplies:
             self.answered += 1
         if kind == PARSE_UNNAMED:
             self.unnamed = self._parses.popleft()
-        elif front & ~NOTED in (QUERY, CLOSE_UNNAMED):
+        elif front & (KIND | SKIP) in (QUERY, CLOSE_UNNAMED):
             # "a simple Query message also destroys the unnamed statement"; one of the
             # proxy's own is sent before the client's statement is made anew.
             self.unnamed = None

@@ -43,6 +43,19 @@ FROM_SERVER = _table(header=b"123GHINTVWcnst", whole=b"ZSKRAvCE", passed=b"Dd")
 FROM_SERVER_ROWS = _table(header=b"123GHINTVWcnst", whole=b"ZSKRAvCED", passed=b"d")
 
 
+def is_unsolicited(data: bytes, frames: list[Frame], rest: int) -> bool:
+    """Whether a read from a server that nobody asked has more than news in it.
+
+    The first `rest` bytes end what was news.
+    """
+    size = len(data)
+    news = min(rest, size)
+    for kind, start, end in frames:
+        if kind in (c.PARAMETER_STATUS, c.NOTICE_RESPONSE):
+            news += min(end, size) - start
+    return news != size
+
+
 class Framer:
     """Splits one direction of a connection into messages.
 

@@ -42,7 +42,13 @@ def clean_ascii(value: bytes) -> bytes:
 
 
 def literal(value: bytes) -> bytes:
-    """A string constant that means `value` whatever standard_conforming_strings says."""
+    """A string constant that means `value` whatever standard_conforming_strings says.
+
+    Unless there are letters in it beyond ASCII: in some encodings a byte of theirs looks like
+    a backslash, so that none can be escaped.
+    """
+    if not value.isascii():
+        return b"'" + value.replace(b"'", b"''") + b"'"
     return b"E'" + value.replace(b"\\", b"\\\\").replace(b"'", b"''") + b"'"
 
 

@@ -130,6 +130,21 @@ def _word(kind: str | None, raw: bytes) -> bytes:
     return STRING if kind in ("string", "escape") else raw
 
 
+def unicode_name(raw: bytes) -> bytes:
+    """What a U&"…" name spells, in UTF-8; raises ValueError where that cannot be told."""
+    text = raw[3:].removesuffix(b'"').replace(b'""', b'"')
+    return _ESCAPE.sub(_escaped, text)
+
+
+_ESCAPE = re.compile(rb"\\(?:(\\)|([0-9A-Fa-f]{4})|\+([0-9A-Fa-f]{6}))")
+
+
+def _escaped(match: re.Match[bytes]) -> bytes:
+    if match[1]:
+        return b"\\"
+    return chr(int(match[2] or match[3], 16)).encode()
+
+
 def _after_comment(text: bytes, at: int) -> int:
     """Comments nest, as the SQL standard has it."""
     depth = 1
