@@ -51,6 +51,10 @@ differential: $(BIN)/.ready postgres ## the same scripts direct and through the 
 drivers: $(BIN)/.ready postgres ## real drivers in six languages, direct and through the proxy: the matrix
 	@PYTHONPATH=tests/lib $(BIN)/python tests/drivers/drivers.py
 
+.PHONY: driver-suites
+driver-suites: $(BIN)/.ready postgres ## the drivers' own test-suites: what fails through the proxy alone?
+	@PYTHONPATH=tests/lib $(BIN)/python tests/drivers/suites.py
+
 .PHONY: images
 images: cluster ## build the images and load them into the cluster
 	@$(PYTHON) tests/cluster/cluster.py images

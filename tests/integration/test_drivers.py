@@ -1,15 +1,33 @@
-"""Drivers as they come, with their defaults and their conveniences."""
+"""Drivers as they come, with their defaults and their conveniences.
 
-from typing import LiteralString
+`make drivers` has rows for drivers of other languages, too.
+"""
+
+from pathlib import Path
 
 import asyncpg
 import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from sluice_testing.certificates import Authority
 from sluice_testing.door import Door
+from sluice_testing.drivers import PYTHON_PROGRAMS, Program, row
+from sluice_testing.neighbours import Neighbours
 from sluice_testing.proxy import ProxyProcess
 from sluice_testing.stories import every_major
+
+
+@pytest.mark.parametrize("program", PYTHON_PROGRAMS, ids=lambda program: program.name)
+def test_a_row_of_the_matrix(program: Program, door: Door, tmp_path: Path) -> None:
+    """All that a driver does, while neighbours keep the server connections moving."""
+    other_ca, log = tmp_path / "other.pem", tmp_path / "log"
+    other_ca.write_text(Authority("another CA").pem)
+    with Neighbours(door) as neighbours:
+        cells = row(program, door, other_ca, log)
+    assert {name: cell.result for name, cell in cells.items() if cell.failed} == {}, log.read_text()
+    assert (neighbours.wrong, neighbours.errors) == ([], [])
+    assert neighbours.transactions > 0
 
 
 @every_major
@@ -35,26 +53,6 @@ def test_psycopg_server_side_cursor(door: Door) -> None:
         connection.rollback()
 
 
-def test_psycopg_pipeline_with_an_error(door: Door) -> None:
-    with door.connect() as connection:
-        with pytest.raises(psycopg.errors.DivisionByZero):
-            pipelined(connection, "SELECT 1", "SELECT 1/0", "SELECT 2")
-        assert connection.execute("SELECT 3").fetchone() == (3,)
-
-
-def pipelined(connection: psycopg.Connection, *statements: LiteralString) -> None:
-    with connection.pipeline():
-        for statement in statements:
-            connection.execute(statement)
-
-
-def test_psycopg_nested_transactions(door: Door) -> None:
-    with door.connect() as connection, connection.transaction():
-        with pytest.raises(psycopg.errors.DivisionByZero), connection.transaction():
-            connection.execute("SELECT 1/0")
-        assert connection.execute("SELECT 1").fetchone() == (1,)
-
-
 def test_psycopg_rows_with_names(door: Door) -> None:
     with door.connect() as connection:
         cursor = connection.cursor(row_factory=dict_row)
@@ -67,16 +65,12 @@ def test_psycopg_binary(door: Door) -> None:
         assert row.fetchone() == (b"\0\xff", 1.5)
 
 
-def test_psycopg_hears_notices_and_notifications(door: Door) -> None:
+def test_psycopg_hears_notices(door: Door) -> None:
     with door.connect() as connection:
         notices: list[str | None] = []
         connection.add_notice_handler(lambda diagnostic: notices.append(diagnostic.message_primary))
         connection.execute("DO $$BEGIN RAISE NOTICE 'read this'; END$$")
         assert notices == ["read this"]
-        connection.execute("LISTEN news")
-        connection.execute("NOTIFY news, 'and this'")
-        [heard] = connection.notifies(timeout=5, stop_after=1)
-        assert heard.payload == "and this"
 
 
 @every_major
@@ -108,7 +102,7 @@ async def test_asyncpg_prepared_and_cursor(door: Door) -> None:
 
 
 async def test_asyncpg_transactions(door: Door) -> None:
-    connection = await door.connect_asyncpg(statement_cache_size=0)
+    connection = await door.connect_asyncpg()
     try:
         async with connection.transaction(isolation="serializable", readonly=True):
             with pytest.raises(asyncpg.DivisionByZeroError):
@@ -131,7 +125,6 @@ async def test_asyncpg_pool(proxy: ProxyProcess, door: Door) -> None:
         ssl=door.tls_context(),
         min_size=2,
         max_size=4,
-        statement_cache_size=0,
     )
     async with pool:
         for _ in range(10):

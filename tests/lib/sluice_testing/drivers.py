@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from sluice_testing.door import Door
 
@@ -94,10 +94,9 @@ def _run(program: Program, door: Door, other_ca: Path, log: Path, columns: list[
             stderr=errors,
             text=True,
         )
-    assert process.stdout is not None
     cells: Row = {}
     try:
-        for cell in _answers(process.stdout):
+        for cell in _answers(process):
             name = str(cell.pop("column"))
             cells[name] = Cell(**cell)
         process.wait(10)
@@ -106,7 +105,6 @@ def _run(program: Program, door: Door, other_ca: Path, log: Path, columns: list[
         ending = f"FAILED: no answer within {SILENCE:.0f} s"
     finally:
         process.kill()
-        process.wait()
     unanswered = [name for name in columns if name not in cells]
     return cells | {name: Cell(ending) for name in unanswered[:1]}
 
@@ -126,14 +124,15 @@ def _environment(program: Program, door: Door, other_ca: Path) -> dict[str, str]
     }
 
 
-def _answers(out: IO[str]) -> Iterator[dict[str, Any]]:
+def _answers(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
     """Raises queue.Empty where the next one does not come in time."""
     lines: queue.Queue[str] = queue.Queue()
 
     def read() -> None:
-        for line in out:
-            lines.put(line)
-        lines.put("")
+        with process:  # closes its end of the pipe
+            for line in process.stdout or ():
+                lines.put(line)
+            lines.put("")
 
     threading.Thread(target=read, daemon=True).start()
     while line := lines.get(timeout=SILENCE):
