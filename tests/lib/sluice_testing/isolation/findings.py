@@ -1,24 +1,31 @@
 """What a run found: counts that must be 0, and a few lines of each for whoever looks into it."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-_KEPT = 40
+_KINDS = 60
+_EXAMPLES = 3  # of each kind
 _WIDTH = 300
+_NUMBER = re.compile(r"\d+")
 
 
 @dataclass
 class Tally:
-    """A count, and the first lines that say what was counted."""
+    """A count, and a few lines of each kind; lines of one kind differ in their numbers."""
 
     count: int = 0
     lines: list[str] = field(default_factory=list)
+    _kinds: Counter[str] = field(default_factory=Counter)
 
     def add(self, line: str) -> None:
         self.count += 1
-        if len(self.lines) < _KEPT:
-            self.lines.append(" ".join(line.split())[:_WIDTH])
+        text = " ".join(line.split())[:_WIDTH]
+        kind = _NUMBER.sub("#", text)[:80]
+        self._kinds[kind] += 1
+        if self._kinds[kind] <= _EXAMPLES and len(self._kinds) <= _KINDS:
+            self.lines.append(text)
 
 
 @dataclass
