@@ -54,6 +54,7 @@ class Target(APIModel):
 
 
 CA_NEEDED = "caSecretRef is needed by the modes VerifyCA and VerifyFull"
+DIRECT_NEEDS = "negotiation Direct needs the mode Require, VerifyCA or VerifyFull"
 
 
 class TargetTLS(APIModel):
@@ -66,7 +67,12 @@ class TargetTLS(APIModel):
                 "!has(self.mode) || !(self.mode in ['VerifyCA', 'VerifyFull']) || "
                 "has(self.caSecretRef)",
                 CA_NEEDED,
-            )
+            ),
+            (
+                "!has(self.negotiation) || self.negotiation != 'Direct' || "
+                "(has(self.mode) && self.mode in ['Require', 'VerifyCA', 'VerifyFull'])",
+                DIRECT_NEEDS,
+            ),
         )
     )
 
@@ -79,6 +85,17 @@ class TargetTLS(APIModel):
     ca_secret_ref: CASecretRef | None = Field(
         default=None, description="The CA that signed the server's certificate."
     )
+    negotiation: Literal["Request", "Direct"] = Field(
+        default="Request",
+        description="Request: TLS is asked for, as every server knows it. Direct: it begins at "
+        "once, which saves a round trip and needs PostgreSQL 17 (libpq's sslnegotiation).",
+    )
+
+    @model_validator(mode="after")
+    def _tls_for_direct(self) -> Self:
+        if self.negotiation == "Direct" and self.mode in ("Disable", "Prefer"):
+            raise refuse(DIRECT_NEEDS)
+        return self
 
     @model_validator(mode="after")
     def _ca_for_verification(self) -> Self:

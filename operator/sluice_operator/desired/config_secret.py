@@ -56,7 +56,9 @@ def proxy_config(
         name=f"{namespace}/{name}",
         targets=(Target(target.host, target.port),),
         users=users(spec, secrets),
-        target_tls=TargetTLS(spec.target_tls.mode, target_ca(spec, secrets)),
+        target_tls=TargetTLS(
+            spec.target_tls.mode, target_ca(spec, secrets), spec.target_tls.negotiation
+        ),
         certificate=given_certificate(spec, secrets) or certificate,
         require_tls=spec.require_tls,
         idle_client_timeout_seconds=spec.idle_client_timeout_seconds,

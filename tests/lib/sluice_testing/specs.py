@@ -58,6 +58,8 @@ POOL = "spec.connectionPool"
 CLIENTS = "spec.network.allowedClients"
 CIDRS = "spec.network.databaseCIDRs"
 
+DIRECT = {"negotiation": "Direct"}
+
 GOOD = (
     Case("the smallest"),
     Case("an address", {"spec.targets": [{"host": "10.1.2.3", "port": 6543}]}),
@@ -84,6 +86,7 @@ GOOD = (
     Case("TLS with a CA", {
         "spec.targetTLS": {"mode": "VerifyFull", "caSecretRef": {"name": "db-ca"}},
     }),
+    Case("direct TLS", {"spec.targetTLS": {"mode": "Require", "negotiation": "Direct"}}),
     Case("a certificate of one's own", {"spec.tls": {"secretRef": {"name": "mine"}}}),
     Case("200 roles", {"spec.auth": _auth(*(f"role-{number}" for number in range(200)))}),
     Case("all pods everywhere", {CLIENTS: [{"namespaceSelector": {}}]}),
@@ -160,6 +163,17 @@ BAD = (
     Case("hasty", {"spec.idleClientTimeoutSeconds": 59}, "spec.idleClientTimeoutSeconds"),
     Case("no pods", {"spec.replicas": 0}, "spec.replicas"),
     Case("an unknown mode", {"spec.targetTLS.mode": "require"}, "spec.targetTLS.mode"),
+    Case("direct TLS that may be none", {"spec.targetTLS": DIRECT}, "spec.targetTLS"),
+    Case(
+        "direct TLS without TLS",
+        {"spec.targetTLS": {**DIRECT, "mode": "Disable"}},
+        "spec.targetTLS",
+    ),
+    Case(
+        "an unknown negotiation",
+        {"spec.targetTLS": {"mode": "Require", "negotiation": "direct"}},
+        "spec.targetTLS.negotiation",
+    ),
     Case("VerifyFull without a CA", {"spec.targetTLS.mode": "VerifyFull"}, "spec.targetTLS"),
     Case("VerifyCA without a CA", {"spec.targetTLS.mode": "VerifyCA"}, "spec.targetTLS"),
     Case("text for a switch", {"spec.requireTLS": "yes"}, "spec.requireTLS"),
