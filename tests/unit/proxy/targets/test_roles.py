@@ -77,6 +77,7 @@ def test_nobody_gets_in_as_an_unknown_role_and_sees_no_difference() -> None:
 
 
 def test_what_was_derived_is_kept_over_a_change_and_no_longer() -> None:
+    """Pitfall 50: a changed password leaves nothing of the one before."""
     memory = Memory(SECRET)
     prepared(memory, APP)
     before = memory.verifiers["app", "new"]

@@ -45,6 +45,7 @@ def test_prepares(password: str, prepared: bytes) -> None:
     ],
 )
 def test_takes_a_prohibited_password_as_it_stands(password: str) -> None:
+    """Pitfall 48: RFC 4013 where it applies, else the bytes themselves, as PostgreSQL."""
     assert saslprep(password) == password.encode()
 
 
