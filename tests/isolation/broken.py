@@ -3,12 +3,14 @@
 The isolation run starts it to show that its checks can fail.
 """
 
+import re
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from sluice_proxy.session import release, settings, state, statements
-from sluice_proxy.session.pinning import Effects, PinReason
-from sluice_proxy.session.settings import Change, Settings
+from sluice_proxy.session.pinning import PinReason
+from sluice_proxy.session.settings import Change
 from sluice_proxy.session.statements import Statement
 
 
@@ -24,26 +26,23 @@ def pin_nothing(self: state.SessionState, reasons: PinReason) -> PinReason:
     return PinReason.NONE
 
 
-_first = statements.from_parse
-_shared: list[Statement] = []
+_exact = statements.from_parse
+_shared: dict[bytes, Statement] = {}
 
 
-def share_whatever_the_text(
-    rest: bytes, under: Settings, effects: Effects, needs: Statement | None = None
-) -> Statement:
-    """One name on the servers for all statements that take a text."""
-    if b"$1::text" not in rest:
-        return _first(rest, under, effects, needs)
-    if not _shared:
-        _shared.append(_first(rest, under, effects, needs))
-    return _shared[0]
+def share_whatever_the_numbers(rest: bytes, *others: Any) -> Statement:
+    """One statement on the servers for all texts that differ in a number alone."""
+    shape = re.sub(rb"[0-9]+", b"#", rest)
+    if shape not in _shared:
+        _shared[shape] = _exact(rest, *others)
+    return _shared[shape]
 
 
 MUTATIONS: dict[str, tuple[object, str, Callable[..., object]]] = {
     "release": (release, "may_release", let_go_at_once),
     "replay": (settings, "replay", set_nothing),
     "pins": (state.SessionState, "pin", pin_nothing),
-    "sharing": (statements, "from_parse", share_whatever_the_text),
+    "sharing": (statements, "from_parse", share_whatever_the_numbers),
 }
 
 

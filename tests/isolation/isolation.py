@@ -40,6 +40,8 @@ def run(world: Rig, plan: Plan, words: Sequence[str], *, broken: bool) -> Findin
         findings = asyncio.run(stress(world.door(proxy), world.server, plan, report))
         if not broken:
             proxy.wait_for_pool(clients=0, borrowed=0, waiting=0, pinned=0)
+        elif "Traceback" in proxy.log:
+            raise AssertionError(f"it is to do wrong, not to fail:\n{proxy.log[-3000:]}")
     return findings
 
 

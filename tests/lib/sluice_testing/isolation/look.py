@@ -62,9 +62,10 @@ async def _look_for_statements(owner: Owner, what: str) -> None:
     missing = [name for name in STATEMENTS if name not in owner.statements]
     for name in (NOBODYS, *owner.dice.sample(missing, min(1, len(missing)))):
         code = await owner.refused(f"EXECUTE {name}('whose')")
-        if code != "26000":
-            line = f"{owner.tag} after {what}: statement {name} ({code!r})"
-            owner.leak(owner.findings.objects, line)
+        if not code:
+            owner.leak(owner.findings.objects, f"{owner.tag} after {what}: statement {name}")
+        elif code != "26000":
+            owner.leak(owner.findings.errors, f"{owner.tag} after {what}: {code} for no statement")
 
 
 async def _look_on_the_wire(owner: Owner, what: str) -> None:

@@ -11,7 +11,7 @@ MUTATIONS: Mapping[str, str] = {
     "release": "whoever got ReadyForQuery lets go",
     "replay": "settings are not replayed on another server connection",
     "pins": "nothing pins",
-    "sharing": "statements are shared whatever their texts",
+    "sharing": "statements are shared whatever numbers are in their texts",
 }
 
 
