@@ -33,9 +33,12 @@ class ProxyError(Exception):
         hint: str | None = None,
         sqlstate: str | None = None,
         detail: str = "",
+        said: bytes = b"",
     ):
         super().__init__(message)
         self.message = message
+        # The body of the server's own ErrorResponse, where there is one.
+        self.said = said
         self.detail = detail
         if hint is not None:
             self.hint = hint

@@ -236,8 +236,21 @@ class ClientSession:
                 self._forward(data, frames, rest)
             elif frames:
                 self._wake(data, frames)
+            if framer.failure is not None:
+                self._on_failure(framer.failure)
         except ClientProtocolError as error:
             self._reject(error)
+
+    def _on_failure(self, error: ProxyError) -> None:
+        """What follows on good messages is none: they are answered before that is said."""
+        server = self.server
+        if server is None or self.stalled or not server.expected.owes_client:
+            self._reject(error)
+            return
+        # The server says it in its own words, and ends the connection.
+        server.peer.write(self._framer.refused)
+        self.leaving = True
+        self.peer.pause()
 
     def _reject(self, error: ProxyError) -> None:
         """Ends the connection for what the client sent."""
@@ -306,8 +319,8 @@ class ClientSession:
             return
         at = 0
         while at < len(frames):
-            kind = frames[at][0]
-            if kind == c.SYNC:
+            kind, start, end = frames[at]
+            if kind == c.SYNC and end - start == 5:
                 self.peer.write(messages.ready_for_query())
             elif kind == c.TERMINATE:
                 self.leave()
@@ -361,6 +374,13 @@ class ClientSession:
 
     def refuse(self, error: ProxyError) -> None:
         """No server connection will come."""
+        if self.state == GREETING:
+            # As on the server: who it is was proved, and what it wants is refused after that.
+            self.peer.write(self.final + messages.authentication(c.AUTH_OK))
+            if error.said:
+                self.peer.write(messages.message(b"E", error.said))
+                self.leave()
+                return
         self._reject(error)
 
     def on_released(self) -> None:

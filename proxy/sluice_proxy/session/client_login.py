@@ -169,15 +169,18 @@ def _login(packet: Startup, encrypted: bool) -> Login:
             sqlstate="28000",
         )
     _refuse_replication(parameters.get(b"replication", b"false"))
+    application_name = parameters.get(FOLLOWED)
+    if application_name is not None and not messages.is_plain_name(application_name):
+        # What becomes of it differs between servers: one of them is asked.
+        application_name = None
     settings = sorted(
         (name, value)
         for name, value in parameters.items()
-        if name not in _NOT_SETTINGS and not name.startswith(b"_pq_.")
+        if (name not in _NOT_SETTINGS or (name == FOLLOWED and application_name is None))
+        and not name.startswith(b"_pq_.")
     )
     key = PoolKey(_text(user), _text(parameters.get(b"database") or user), tuple(settings))
-    name = parameters.get(FOLLOWED)
-    cleaned = None if name is None else messages.clean_ascii(name)
-    return Login(key, cleaned, b"", encrypted, min(packet.minor, c.NEWEST_MINOR))
+    return Login(key, application_name, b"", encrypted, min(packet.minor, c.NEWEST_MINOR))
 
 
 def _refuse_replication(value: bytes) -> None:

@@ -300,6 +300,18 @@ class Hub:
     def on_sequences(self, server: ServerConnection) -> None:
         self._sequence_keys.add(server.key)
 
+    def vacate(self, databases: tuple[bytes, ...]) -> None:
+        for server in list(self.servers):
+            name = server.key.database.encode("utf-8", "surrogateescape")
+            if name in databases and server.client is None and server.orphaned_at is None:
+                self.pools.retire(server.key, server, "its database is wanted by somebody alone")
+
+    def pid_of(self, pid: int) -> int:
+        for server in self.servers:
+            if server.login.pid == pid:
+                return server.last_pid
+        return pid
+
     def cancel_now(self, server: ServerConnection) -> None:
         """What waited for the client's own request goes to the server, or has come too late."""
         waiting, server.delayed = server.delayed, []

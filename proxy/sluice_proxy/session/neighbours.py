@@ -38,6 +38,7 @@ class Client(Protocol):
     """
 
     peer: Peer
+    pid: int
     unnamed: bytes | None
     told: dict[bytes, bytes]
     leaving: bool  # it said goodbye, and hears what it asked for before
@@ -103,6 +104,12 @@ class Keeper(Protocol):
 
     def on_sequences(self, server: "ServerConnection") -> None:
         """One does."""
+
+    def vacate(self, databases: tuple[bytes, ...]) -> None:
+        """Connections to these that nobody uses end."""
+
+    def pid_of(self, pid: int) -> int:
+        """The process id that the client was given which last held the server process `pid`."""
 
     def cancel_now(self, server: "ServerConnection") -> None:
         """A cancel request that came too early may go."""

@@ -113,7 +113,7 @@ class Effects:
     `settings`: parameters may change, those with a dot in their `names` among them;
     `resets`: some go back to what they were at the start. `undoes`: a reason for a pin may
     be gone. `wipes`: every prepared statement is gone. `sequences`: asks for the last value
-    that this session took of a sequence.
+    that this session took of a sequence. `databases`: nobody may be connected to these.
     """
 
     pins: PinReason = PinReason.NONE
@@ -122,6 +122,7 @@ class Effects:
     undoes: bool = False
     wipes: bool = False
     sequences: bool = False
+    databases: tuple[bytes, ...] = ()
     names: tuple[bytes, ...] = ()
     calls: tuple[Call, ...] = ()
 
@@ -140,6 +141,7 @@ class _Findings:
     undoes: bool = False
     wipes: bool = False
     sequences: bool = False
+    databases: tuple[bytes, ...] = ()
     names: set[bytes] = field(default_factory=set)
     calls: list[Call] = field(default_factory=list)
 
@@ -198,6 +200,7 @@ def _judge(text: bytes) -> Effects:
         found.undoes,
         found.wipes,
         found.sequences,
+        found.databases,
         names,
         tuple(found.calls),
     )
@@ -220,6 +223,8 @@ def _by_first_word(statement: list[Token], index: int, found: _Findings) -> None
             found.pins |= PinReason.HOLDABLE_CURSOR
     elif first == b"do":
         _on_do(found.text[statement[0].end : statement[-1].end], found)
+    elif words[1:2] == [b"database"] and first in _OF_DATABASES:
+        found.databases = tuple(words[2:])
     elif first in _UNDOING:
         found.undoes = True
     else:
@@ -227,6 +232,8 @@ def _by_first_word(statement: list[Token], index: int, found: _Findings) -> None
 
 
 _PINNING = {b"listen": PinReason.LISTEN, b"load": PinReason.LOADED_LIBRARY}
+# "Nobody else can be connected to the target database", nor to the template of a new one.
+_OF_DATABASES = frozenset((b"drop", b"alter", b"create"))
 _UNDOING = frozenset((b"drop", b"close", b"unlisten"))
 
 

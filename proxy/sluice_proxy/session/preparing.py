@@ -154,14 +154,15 @@ class Preparations:
     ) -> None:
         """A Parse of the unnamed statement; a long one stands as TOO_LONG."""
         before, self._unnamed = self._unnamed, (effects, None)
+        note = Unnamed(self, before)
         if message == TOO_LONG or not (effects.calls or effects.wipes):
-            server.expected.push_parse_unnamed(message)
+            server.expected.push_parse_unnamed(message, note=note if before[1] else None)
             return
         statement = Statement(effects, template=message[6:])
         self._unnamed = (effects, statement)
         changed = statement.message = self._unnamed_message(server, statement)[0]
         edits.append(Edit(start, start + len(message), changed))
-        server.expected.push_parse_unnamed(changed, note=Unnamed(self, before))
+        server.expected.push_parse_unnamed(changed, note=note)
 
     def _unnamed_message(
         self, server: ServerConnection, statement: Statement

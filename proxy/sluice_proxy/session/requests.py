@@ -173,6 +173,8 @@ class Requests:
             server.mask(self.start)
         if effects.sequences:
             server.on_sequences()
+        if effects.databases:
+            server.vacate(effects.databases)
         if effects.pins:
             server.pin(effects.pins)
 
@@ -185,7 +187,8 @@ class Requests:
             self._tail = data[-sql.OVERLAP :]
         self.apply(server, effects)
         server.slot_ready = True
-        self.prepared.forget_unnamed()
+        if not (server.expected.unsynced or server.expected.ignoring):
+            self.prepared.forget_unnamed()
         if effects.calls:
             for more in self.prepared.on_script(
                 server, data[start:end], effects.calls, start, self._edits

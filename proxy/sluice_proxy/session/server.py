@@ -24,7 +24,7 @@ from sluice_proxy.wire.framing import FROM_SERVER, FROM_SERVER_ROWS, Frame, Fram
 _ROLLBACK = messages.query(b"ROLLBACK")
 _DISCARD_ALL = messages.query(b"DISCARD ALL")
 _LOOKED_INTO: Final = frozenset(
-    (c.DATA_ROW, c.PARAMETER_STATUS, c.COMMAND_COMPLETE, c.ERROR_RESPONSE)
+    (c.DATA_ROW, c.PARAMETER_STATUS, c.COMMAND_COMPLETE, c.ERROR_RESPONSE, c.NOTIFICATION)
 )
 _WIPING: Final = frozenset((b"DISCARD ALL", b"DEALLOCATE ALL", b"DISCARD SEQUENCES"))
 _READ_ONLY: Final = b"\x00C25006\x00"
@@ -43,7 +43,7 @@ class ServerConnection:
     __slots__ = (
         "_blocked", "_discarding", "_framer", "_keeper", "_masked", "_news", "_reading_rows",
         "_refused", "_skip_rest", "_started", "_told_fatal", "_unsure", "cancels", "client", "closing",
-        "delayed", "expected", "foreign", "idle_since", "key", "last_client", "login",
+        "delayed", "expected", "foreign", "idle_since", "key", "last_client", "last_pid", "login",
         "orphaned_at", "parameters", "peer", "session", "slot_foreign", "slot_ready", "status",
         "suspect",
     )  # fmt: skip
@@ -66,6 +66,8 @@ class ServerConnection:
         self.client: Client | None = None
         # The number of the client that held it last; whether that is another than the present.
         self.last_client = 0
+        # The process id that this client was given.
+        self.last_pid = 0
         self.foreign = True
         self.idle_since = 0.0
         # Whether the unnamed statement of this connection is the client's, or may be that
@@ -131,6 +133,7 @@ class ServerConnection:
             self.expected.push(CLOSE | SKIP)
         self.foreign = self.last_client != number
         self.last_client = number
+        self.last_pid = client.pid
         if self.foreign and self._keeper.asks_sequences(self.key):
             self.foreign = False
             ahead.append(messages.DISCARD_SEQUENCES)
@@ -172,6 +175,10 @@ class ServerConnection:
         """The client asks for what its session took of a sequence."""
         self._keeper.on_sequences(self)
         self.pin(PinReason.SEQUENCE)
+
+    def vacate(self, databases: tuple[bytes, ...]) -> None:
+        """The client wants these databases for itself."""
+        self._keeper.vacate(databases)
 
     def heard(self) -> None:
         """Such a Query is answered."""
@@ -240,6 +247,9 @@ class ServerConnection:
             self._break(error.message)
             return
         out, ready = self._take(data, frames)
+        if self._framer.failure is not None:
+            self._break(self._framer.failure.message)
+            return
         if self._refused:
             self._refuse()
             return
@@ -302,6 +312,8 @@ class ServerConnection:
             return self._on_parameter(body)
         if kind == c.ERROR_RESPONSE:
             return self._on_error(body)
+        if kind == c.NOTIFICATION:
+            return self._on_notification(body)
         note = self.expected.front_note
         action = self.expected.on_reply(kind)
         if body[:-1] in _WIPING:
@@ -310,6 +322,12 @@ class ServerConnection:
             if self.client is not None and not action & SKIP and not isinstance(note, Executing):
                 self.client.on_wiped(body[:-1])
         return b"" if action & SKIP else None
+
+    def _on_notification(self, body: bytes) -> bytes | None:
+        """The process that notified, by the id which its client was given."""
+        self.expected.on_reply(c.NOTIFICATION)
+        pid = self._keeper.pid_of(int.from_bytes(body[:4], "big"))
+        return messages.message(b"A", pid.to_bytes(4, "big") + body[4:])
 
     def _on_row(self, body: bytes) -> bytes | None:
         if not self.expected.own_turn:

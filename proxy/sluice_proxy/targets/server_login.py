@@ -143,19 +143,21 @@ def _next() -> Generator[Command, Any, tuple[int, bytes]]:
     while True:
         kind, body = yield Read()
         if kind == c.ERROR_RESPONSE:
-            raise refusal(messages.parse_error(body))
+            raise refusal(messages.parse_error(body), body)
         if kind != c.NOTICE_RESPONSE:
             return kind, body
 
 
-def refusal(error: ErrorFields) -> ServerRejected | ServerUnavailable:
+def refusal(error: ErrorFields, said: bytes = b"") -> ServerRejected | ServerUnavailable:
     """What an ErrorResponse during a login means for those who wait."""
     if error.sqlstate in _TRANSIENT:
         return ServerUnavailable(
             error.message, hint=error.hint, sqlstate=error.sqlstate, detail=error.detail
         )
     kind = WrongPassword if error.sqlstate == "28P01" else ServerRejected
-    return kind(error.message, hint=error.hint, sqlstate=error.sqlstate, detail=error.detail)
+    return kind(
+        error.message, hint=error.hint, sqlstate=error.sqlstate, detail=error.detail, said=said
+    )
 
 
 def _authenticate(credentials: Credentials, channel: Channel, kind: int, body: bytes) -> Steps:

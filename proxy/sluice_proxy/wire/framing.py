@@ -21,6 +21,10 @@ HEADER = 1  # reported; its type alone matters
 WHOLE = 2  # reported when it is whole, or when HOLD_LIMIT bytes of it are here
 TEXT = 3  # the same with TEXT_LIMIT
 REFUSE = 4  # has no place in this direction
+SMALL = 8  # added to one of the above: never longer than SMALL_LIMIT
+
+# PostgreSQL's own limit for messages that are no more than a name (PQ_SMALL_MESSAGE_LIMIT).
+SMALL_LIMIT = 10000
 
 _length_at = Struct("!i").unpack_from
 
@@ -29,15 +33,17 @@ _length_at = Struct("!i").unpack_from
 Frame = tuple[int, int, int]
 
 
-def _table(header: bytes, whole: bytes, passed: bytes, text: bytes = b"") -> bytes:
+def _table(
+    header: bytes, whole: bytes, passed: bytes, text: bytes = b"", small: bytes = b""
+) -> bytes:
     table = bytearray([REFUSE]) * 256
     for kinds, policy in ((header, HEADER), (whole, WHOLE), (passed, PASS), (text, TEXT)):
         for kind in kinds:
-            table[kind] = policy
+            table[kind] = policy | SMALL if kind in small else policy
     return bytes(table)
 
 
-FROM_CLIENT = _table(header=b"HSXcf", whole=b"BDECFp", passed=b"d", text=b"QP")
+FROM_CLIENT = _table(header=b"HSXcf", whole=b"BDECFp", passed=b"d", text=b"QP", small=b"CDEHSXcf")
 FROM_SERVER = _table(header=b"123GHINTVWcnst", whole=b"ZSKRAvCE", passed=b"Dd")
 # Where rows are for the proxy itself.
 FROM_SERVER_ROWS = _table(header=b"123GHINTVWcnst", whole=b"ZSKRAvCED", passed=b"d")
@@ -60,16 +66,18 @@ class Framer:
     """Splits one direction of a connection into messages.
 
     `remain` counts the bytes of a message, already reported or passed over, that are
-    still to come. Raises `error` (08P01) for a length or a type that cannot be.
+    still to come. Raises `error` (08P01) for a length or a type that cannot be; where good
+    messages stand before it, they are reported, and it is the `failure`.
     """
 
-    __slots__ = ("_error", "_held", "_table", "remain")
+    __slots__ = ("_error", "_held", "_table", "failure", "remain")
 
     def __init__(self, table: bytes, error: type[ProxyError]):
         self._table = table
         self._error = error
         self._held = b""
         self.remain = 0
+        self.failure: ProxyError | None = None
 
     def use(self, table: bytes) -> None:
         """From the next message on."""
@@ -100,8 +108,16 @@ class Framer:
             kind = data[at]
             (length,) = _length_at(data, at + 1)
             policy = table[kind]
-            if policy == REFUSE or not 4 <= length <= c.MAX_MESSAGE_LENGTH:
-                raise self._refusal(kind, length)
+            limit = c.MAX_MESSAGE_LENGTH
+            if policy >= SMALL:
+                policy -= SMALL
+                limit = SMALL_LIMIT
+            if policy == REFUSE or not 4 <= length <= limit:
+                self.failure = self._refusal(kind)
+                if not frames:
+                    raise self.failure
+                self._held = data[at:]
+                return data[:at], frames
             end = at + 1 + length
             if end > size and (
                 (policy == WHOLE and size - at < HOLD_LIMIT)
@@ -119,7 +135,12 @@ class Framer:
             return data[:at], frames
         return data, frames
 
-    def _refusal(self, kind: int, length: int) -> ProxyError:
+    @property
+    def refused(self) -> bytes:
+        """The header of what is the `failure`."""
+        return self._held[:5]
+
+    def _refusal(self, kind: int) -> ProxyError:
         if self._table[kind] == REFUSE:
             return self._error(f"invalid frontend message type {kind}")
         return self._error("invalid message length")

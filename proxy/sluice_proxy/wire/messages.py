@@ -36,9 +36,9 @@ def query(text: bytes) -> bytes:
     return message(b"Q", text + b"\x00")
 
 
-def clean_ascii(value: bytes) -> bytes:
-    """What the server makes of an application_name: printable ASCII, the rest as `?`."""
-    return bytes(byte if 32 <= byte <= 126 else ord("?") for byte in value)
+def is_plain_name(value: bytes) -> bool:
+    """Whether the server takes this application_name as it is: printable ASCII, not too long."""
+    return len(value) < 64 and all(32 <= byte <= 126 for byte in value)
 
 
 def literal(value: bytes) -> bytes:

@@ -27,6 +27,7 @@ _ANYWHERE = (
     b"setseed",
     b"pg_settings",
     b"dblink_connect",
+    b"database",
     b'u&"',
 )
 
