@@ -14,6 +14,8 @@ _CANCELLED = "57014"
 
 async def live(owner: Owner, acts: list[tuple[Act, int]], deadline: float) -> None:
     choices, weights = [act for act, _ in acts], [weight for _, weight in acts]
+    # The owners of one kind begin with one act after the other, so that each takes place.
+    await _perform(owner, choices[owner.place % len(choices)])
     while time.monotonic() < deadline:
         [act] = owner.dice.choices(choices, weights)
         await _perform(owner, act)

@@ -103,6 +103,7 @@ class Owner:
         self.tainted = False
         self._count = 0
         self.kind = ("wire", "psycopg", "wire", "asyncpg")[number % 4]
+        self.place = number // 2 if self.kind == "wire" else number // 4  # among those of its kind
 
     # Its session
 
