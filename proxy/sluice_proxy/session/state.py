@@ -81,7 +81,8 @@ class SessionState:
 
     def wiped(self, tag: bytes) -> None:
         """DISCARD or DEALLOCATE ALL was done."""
-        if tag in (b"DISCARD ALL", b"DISCARD SEQUENCES"):
+        # DISCARD SEQUENCES may be the proxy's own, ahead of the statement that pinned.
+        if tag == b"DISCARD ALL":
             self.pins &= ~PinReason.SEQUENCE
         if tag != b"DISCARD SEQUENCES":
             self.prepared.clear()

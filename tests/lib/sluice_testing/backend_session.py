@@ -78,6 +78,11 @@ def pieces(text: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
+def unquoted(value: bytes) -> bytes:
+    """What stands within the quotes of a string."""
+    return re.sub(rb"''|\\\\", lambda pair: pair[0][:1], value)
+
+
 def refuse(text: bytes, word: bytes, sqlstate: bytes, at: int = 0) -> None:
     """`bad` is no SQL, `missing` is no table: both are found before anything runs."""
     found = re.search(rb"\b%s\b" % word, text)
@@ -323,12 +328,12 @@ class Session:
             # What a RESET took back too far is set again.
             for name, value in _PAIR.findall(text):
                 if self.lasting.settings.get(name, b"") in (b"", b"none"):
-                    self._put(name, value, False)
+                    self._put(name, unquoted(value), False)
         for name, null, value, is_local in _SET_CONFIG.findall(text):
             if null:
                 self._take_back(name)
             else:
-                self._put(name, value, is_local == b"true")
+                self._put(name, unquoted(value), is_local == b"true")
 
     def _settings_asked(self, text: bytes) -> list[Row]:
         if b"pg_settings" not in text:
