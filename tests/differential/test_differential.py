@@ -1,5 +1,6 @@
 """The scripts of `make differential` on the newest server, with fewer generated ones."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from sluice_testing.raw import Message, query
 from sluice_testing.stories import CLOSED, HUNG, Story, Transcript, story
 from wirescripts.catalogue import SCRIPTS
 
-PLAN = Plan(generated=100)
+PLAN = Plan(generated=100, short=100)
 NEWEST = 18
 # Pitfalls of transaction poolers that a script can show: accounting, prepared statements,
 # COPY, session state, leaving and framing. Others need failures, or a look inside.
@@ -31,9 +32,11 @@ ELSEWHERE = {
 
 
 @pytest.fixture(scope="module")
-def ground(servers: Any) -> Ground:
+def ground(servers: Any) -> Iterator[Ground]:
     """On the shared server of the newest major."""
-    return Ground(servers.shared(NEWEST))
+    ground = Ground(servers.shared(NEWEST))
+    yield ground
+    ground.close()
 
 
 @pytest.fixture(scope="module")

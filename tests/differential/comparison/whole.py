@@ -1,7 +1,7 @@
 """All cells of one server: PostgreSQL is asked once, then the proxy with each pool size."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,20 +17,20 @@ from sluice_testing.proxy import ProxyProcess
 from sluice_testing.stories import Cut, Story
 from wirescripts import catalogue
 
-SHORT = 400  # bytes of a script that is told byte by byte
-TINY = 140  # … that is told once for every place where it can be split
+TINY = 140  # bytes of a script that is told once for every place where it can be split
 TINY_ONES = 20
 SHRUNK = 3  # so many generated scripts that differ are made small
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to tell, and how."""
+    """What to tell, and how; scripts of up to `short` bytes are told byte by byte, too."""
 
     only: str = ""
     pools: tuple[int, ...] = (1, 5)
     generated: int = 300
     seed: int = 0
+    short: int = 400
     alone: bool = False
     against_itself: bool = False
 
@@ -47,14 +47,14 @@ def majors_tally(build: Path, folder: Path, plan: Plan) -> list[Tally]:
     authority = Authority()
     server = postgres.with_app(build, folder / f"postgres-{major}", authority)
     try:
-        ground = Ground(server)
-        stories = [*plan.written(major), *plan.by_dice()]
-        told = whole_truth(ground, _direct(ground), stories)
-        leaf = authority.issue("localhost", "127.0.0.1")
-        return [
-            _cell(ground, told, plan, pool, folder / f"proxy-{major}-{pool}", leaf)
-            for pool in plan.pools
-        ]
+        with closing(Ground(server)) as ground:
+            stories = [*plan.written(major), *plan.by_dice()]
+            told = whole_truth(ground, _direct(ground), stories)
+            leaf = authority.issue("localhost", "127.0.0.1")
+            return [
+                _cell(ground, told, plan, pool, folder / f"proxy-{major}-{pool}", leaf)
+                for pool in plan.pools
+            ]
     finally:
         server.destroy()
 
@@ -117,7 +117,7 @@ def findings(cell: Cell, plan: Plan, direct: Door) -> Iterator[Finding | None]:
     yield from cell.tell_all(written)
     right = [story for story in written if story.name not in cell.tally.different]
     if cell.tally.pool == 1:
-        yield from cell.tell_all(short(right), Cut(size=1))
+        yield from cell.tell_all((s for s in right if 0 < s.size <= plan.short), Cut(size=1))
     else:
         yield from _splits(cell, tiny(right))
     yield from _generated(cell, by_dice, direct)
@@ -127,10 +127,6 @@ def _splits(cell: Cell, stories: list[Story]) -> Iterator[Finding | None]:
     for story in stories:
         for at in range(1, max(len(step.send) for step in story.steps)):
             yield from cell.tell_all([story], Cut(at=at))
-
-
-def short(stories: list[Story]) -> list[Story]:
-    return [story for story in stories if 0 < story.size <= SHORT]
 
 
 def tiny(stories: list[Story]) -> list[Story]:
