@@ -445,7 +445,7 @@ class ClientSession:
         """Tells the client why, and ends the connection."""
         if self.state == GONE:
             return
-        if error is not None and not (self.server is not None and self.server.mid_message):
+        if error is not None and not (self.server is not None and self.server.answers.mid_message):
             self.peer.write(messages.error_response(error))
         self.leave()
 

@@ -215,9 +215,22 @@ class Preparations:
         statement = self.statements.get(name)
         if statement is not None:
             if statement.template:
-                statement = self._resolved(server, statement)[0]
+                statement, rewritten = self._resolved(server, statement)
+                self._ensure_all(server, rewritten.needs, frame[0], edits)
             self.ensure(server, statement, frame[0], edits)
             edits.append(Edit(frame[0], frame[1], messages.describe_statement(statement.name)))
+
+    def on_describe_unnamed(self, server: ServerConnection, at: int, edits: Edits) -> None:
+        """What an EXECUTE returns is that of the statement which it names."""
+        unnamed = self._unnamed[1]
+        if unnamed is not None:
+            self._ensure_all(server, self._unnamed_message(server, unnamed)[1].needs, at, edits)
+
+    def _ensure_all(
+        self, server: ServerConnection, statements: list[Statement], at: int, edits: Edits
+    ) -> None:
+        for statement in statements:
+            self.ensure(server, statement, at, edits)
 
     def on_close(self, server: ServerConnection, name: bytes) -> None:
         """The server is told the client's own name, which it does not know: no error."""
@@ -244,12 +257,15 @@ class Preparations:
             return
         expected.push(CLOSE | SKIP)
         expected.push(PARSE | SKIP)
+        expected.push(CLOSE | SKIP)
         expected.push(BIND | SKIP)
         expected.push_noted(EXECUTE | SKIP, note)
         run = (
             close,
             messages.close_statement(_HELPER),
             messages.parse(_HELPER, statement.prepare),
+            # A portal lives as long as its transaction.
+            messages.close_portal(_HELPER),
             messages.bind(_HELPER, _HELPER),
             messages.execute(_HELPER),
         )
@@ -277,6 +293,9 @@ class Preparations:
         for name in rewritten.taken:
             self._take(server, name, start, edits)
         self._close_first(server, [*prefix, *rewritten.makes], start, edits)
+        for statement in rewritten.drops:
+            # Other names may stand for the same.
+            server.session.prepared.drop(statement)
         for name, _ in rewritten.changes.values():
             self.statements.changing(name, server.expected.sent)
         text = b"".join(statement.prepare + b";" for statement in prefix) + rewritten.text
@@ -312,8 +331,7 @@ class Preparations:
         at: int,
         edits: Edits,
     ) -> None:
-        for statement in rewritten.needs:
-            self.ensure(server, statement, at, edits)
+        self._ensure_all(server, rewritten.needs, at, edits)
         self._close_first(server, rewritten.makes, at, edits)
         if rewritten.matters:
             self.portals[portal] = rewritten

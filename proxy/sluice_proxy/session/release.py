@@ -17,8 +17,11 @@ class Holding(Protocol):
     def settled(self) -> bool:
         """No reply is owed, no COPY runs, both streams rest between two messages."""
 
-    status: int  # of the last ReadyForQuery
     cancels: int  # cancel requests on their way to the server
+
+    @property
+    def status(self) -> int:
+        """Of the last ReadyForQuery."""
 
     @property
     def pins(self) -> PinReason:

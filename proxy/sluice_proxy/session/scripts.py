@@ -32,7 +32,8 @@ class Edit:
 class Rewritten:
     """A text with the servers' names in it; `original` is the client's.
 
-    `needs`: what must be on the server; `makes`: what the text prepares there; `taken`: names
+    `needs`: what must be on the server; `makes`: what the text prepares there; `drops`: what it
+    removes; `taken`: names
     that it prepares although the client uses them already. `changes`: by number of the
     statement, what the client calls what when that statement is done (None: nothing).
     `wipes`: it drops every statement. `effects` are those of the statements it executes.
@@ -44,6 +45,7 @@ class Rewritten:
     edits: list[Edit] = field(default_factory=list)
     needs: list[Statement] = field(default_factory=list)
     makes: list[Statement] = field(default_factory=list)
+    drops: list[Statement] = field(default_factory=list)
     taken: list[bytes] = field(default_factory=list)
     changes: dict[int, tuple[bytes, Statement | None]] = field(default_factory=dict)
     effects: list[Effects] = field(default_factory=list)
@@ -72,6 +74,7 @@ def rewrite(
                 result.effects.append(known.effects)
             else:
                 names[call.name] = None
+                result.drops.append(known)
                 result.changes[call.index] = (call.name, None)
     result.text = edited(text, result.edits)
     return result
@@ -137,11 +140,9 @@ class Script(Note):
         change = self._rewritten.changes.get(number - len(self._prefix))
         if change is not None:
             name, statement = change
-            before = self._client.put(name, statement, -1)
+            self._client.put(name, statement, -1)
             if statement is not None:
                 self._server.confirm(statement)
-            elif before is not None:
-                self._server.drop(before)
         return FORWARD
 
     def edit_error(self, code: bytes, value: bytes) -> bytes | None:
@@ -173,13 +174,13 @@ class Executing(Note):
             self._changes.append(Change(name, now, client.put(name, now, sent)))
             if now is not None:
                 server.sending(now, sent)
+        for statement in rewritten.drops:
+            server.drop(statement)
 
     def done(self) -> None:
         for change in self._changes:
             if change.now is not None:
                 self._server.confirm(change.now)
-            elif change.before is not None:
-                self._server.drop(change.before)
 
     def undone(self) -> None:
         for change in reversed(self._changes):

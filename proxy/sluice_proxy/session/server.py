@@ -1,10 +1,10 @@
 """One server connection: who holds it, what it owes, and how it gets clean again."""
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable
 
 from sluice_proxy.errors import ErrorFields, ServerProtocolError
 from sluice_proxy.pool.key import PoolKey
+from sluice_proxy.session.answers import Answers
 from sluice_proxy.session.asking import Inspection, Replay, Restore, StartInspection
 from sluice_proxy.session.cleaning import Step, next_step
 from sluice_proxy.session.inspection import Findings, Question
@@ -12,26 +12,15 @@ from sluice_proxy.session.neighbours import Client, Keeper, LoggedIn
 from sluice_proxy.session.peer import Peer
 from sluice_proxy.session.pinning import PinReason
 from sluice_proxy.session.release import may_release
-from sluice_proxy.session.scripts import Executing
 from sluice_proxy.session.settings import Settings, changes, replay
 from sluice_proxy.session.state import SessionState
-from sluice_proxy.session.statements import PREFIX
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages
 from sluice_proxy.wire.expected import CLOSE, QUERY, SKIP, TOO_LONG, ExpectedReplies, Note
-from sluice_proxy.wire.framing import FROM_SERVER, FROM_SERVER_ROWS, Frame, Framer, is_unsolicited
+from sluice_proxy.wire.framing import is_unsolicited
 
 _ROLLBACK = messages.query(b"ROLLBACK")
 _DISCARD_ALL = messages.query(b"DISCARD ALL")
-_LOOKED_INTO: Final = frozenset(
-    (c.DATA_ROW, c.PARAMETER_STATUS, c.COMMAND_COMPLETE, c.ERROR_RESPONSE, c.NOTIFICATION)
-)
-_WIPING: Final = frozenset((b"DISCARD ALL", b"DEALLOCATE ALL", b"DISCARD SEQUENCES"))
-_READ_ONLY: Final = b"\x00C25006\x00"
-_NO_NAMES: Final[dict[bytes, bytes]] = {}
-_STALE_PLAN: Final = b"cached plan must not change result type"
-# The server reports these of its own accord, whatever a client did.
-_SERVERS_OWN: Final = frozenset((b"in_hot_standby", b"is_superuser", b"session_authorization"))
 
 
 class ServerConnection:
@@ -41,10 +30,9 @@ class ServerConnection:
     """
 
     __slots__ = (
-        "_blocked", "_discarding", "_framer", "_keeper", "_masked", "_news", "_reading_rows",
-        "_refused", "_skip_rest", "_started", "_told_fatal", "_unsure", "cancels", "client", "closing",
-        "delayed", "expected", "foreign", "idle_since", "key", "last_client", "last_pid", "login",
-        "orphaned_at", "parameters", "peer", "session", "slot_foreign", "slot_ready", "status",
+        "_blocked", "_discarding", "_keeper", "_started", "_unsure", "answers", "cancels", "client",
+        "closing", "delayed", "expected", "foreign", "idle_since", "key", "last_client", "last_pid",
+        "login", "orphaned_at", "parameters", "peer", "session", "slot_foreign", "slot_ready",
         "suspect",
     )  # fmt: skip
 
@@ -53,12 +41,11 @@ class ServerConnection:
         self.peer = peer
         self.login = login
         self._keeper = keeper
-        self._framer = Framer(FROM_SERVER, ServerProtocolError)
         self.expected = ExpectedReplies()
         self.session = SessionState()
         self.session.settings = login.settings
         self.parameters = dict(login.parameters)
-        self.status = c.IDLE
+        self.answers = Answers(self)
         self.cancels = 0
         # Cancel requests that wait until the server is at the client's own request: what is
         # to be done when they are through.
@@ -78,20 +65,16 @@ class ServerConnection:
         self.suspect = False
         self.orphaned_at: float | None = None
         self.closing = False
-        self._refused = b""
         # What was found out for a client that waits for its greeting.
         self._started: tuple[Findings | None] | None = None
         self._discarding = False
-        # Reports of these parameters are kept from the client for a moment.
-        self._masked: Mapping[bytes, bytes] = _NO_NAMES
-        self._reading_rows = 0
-        # What the client is told before the message that is looked at.
-        self._news = b""
-        self._skip_rest = 0
-        self._told_fatal = False
         self._blocked = False
         # The last ReadyForQuery came together with a part of another message.
         self._unsure = False
+
+    @property
+    def _is_idle(self) -> bool:
+        return self.client is None and self.orphaned_at is None
 
     @property
     def blocked(self) -> bool:
@@ -99,9 +82,8 @@ class ServerConnection:
         return self._blocked
 
     @property
-    def mid_message(self) -> bool:
-        """The client has the first part of a message; anything else would read as its rest."""
-        return self._framer.remain > self._skip_rest
+    def status(self) -> int:
+        return self.answers.status
 
     @property
     def pins(self) -> PinReason:
@@ -112,7 +94,7 @@ class ServerConnection:
         client = self.client
         return (
             self.expected.settled
-            and self._framer.at_boundary
+            and self.answers.at_boundary
             and (client is None or not (client.mid_message or client.stalled))
         )
 
@@ -140,7 +122,7 @@ class ServerConnection:
             self.expected.push(QUERY | SKIP)
         if wanted is not self.session.settings:
             ahead += self._follow(wanted)
-        elif self.parameters is not client.told and (news := self._changes_untold()):
+        elif self.parameters is not client.told and (news := self.answers.changes_untold()):
             client.peer.write(news)
         return b"".join(ahead)
 
@@ -153,19 +135,11 @@ class ServerConnection:
 
     def _ask(self, note: Note, give: int = 0) -> None:
         """A Query of the proxy's own is sent, whose rows are for `note`."""
-        self._reading_rows += 1
-        self._framer.use(FROM_SERVER_ROWS)
+        self.answers.ask()
         # "a simple Query message also destroys the unnamed statement".
         self.slot_ready = False
         self.slot_foreign = True
         self.expected.push_noted(QUERY | SKIP | give, note)
-
-    def mask(self, names: Settings) -> None:
-        """The client is about to reset some of these, which will be set again."""
-        self._masked = names.values
-
-    def unmask(self) -> None:
-        self._masked = _NO_NAMES
 
     def ask_restore(self, give: int) -> None:
         """That is on its way. `give`: the client gets its ReadyForQuery instead of its own."""
@@ -179,26 +153,6 @@ class ServerConnection:
     def vacate(self, databases: tuple[bytes, ...]) -> None:
         """The client wants these databases for itself."""
         self._keeper.vacate(databases)
-
-    def heard(self) -> None:
-        """Such a Query is answered."""
-        self._reading_rows -= 1
-        if not self._reading_rows:
-            self._framer.use(FROM_SERVER)
-            self._news = self._changes_untold()
-
-    def _changes_untold(self) -> bytes:
-        """Reports of parameters that changed without the client's doing."""
-        client = self.client
-        if client is None or client.told is self.parameters:
-            return b""
-        told, now = client.told, self.parameters
-        changed = {name: value for name, value in now.items() if told.get(name) != value}
-        if changed:
-            client.learn(now)
-        else:
-            self.parameters = told
-        return messages.parameter_statuses(changed)
 
     def pin(self, reasons: PinReason) -> None:
         """Keeps the connection with its client. Told once for each new reason."""
@@ -230,7 +184,23 @@ class ServerConnection:
             self.client.keep(found)
 
     def on_replay_failed(self) -> None:
-        self._refused = self._refused or b"?"
+        self.answers.on_replay_failed()
+
+    def mask(self, names: Settings) -> None:
+        self.answers.mask(names)
+
+    def unmask(self) -> None:
+        self.answers.unmask()
+
+    def heard(self) -> None:
+        self.answers.heard()
+
+    def read_only(self) -> None:
+        """The server refused to write."""
+        self._keeper.read_only(self)
+
+    def pid_of(self, pid: int) -> int:
+        return self._keeper.pid_of(pid)
 
     # What the server says
 
@@ -238,137 +208,40 @@ class ServerConnection:
         """A read from the server: at most one write to the client comes of it."""
         if self.closing:
             return
-        rest = self._framer.remain
+        answers = self.answers
+        rest = answers.remain
         try:
-            data, frames = self._framer.feed(data)
+            data, frames = answers.frame(data)
         except ServerProtocolError as error:
-            # Nothing of this read goes on.
-            self._framer.remain = rest
             self._break(error.message)
             return
-        out, ready = self._take(data, frames)
-        if self._framer.failure is not None:
-            self._break(self._framer.failure.message)
-            return
-        if self._refused:
+        out, ready = answers.take(data, frames)
+        if answers.failure is not None:
+            self._break(answers.failure.message)
+        elif answers.refused:
             self._refuse()
-            return
+        elif (
+            self.client is None and self.orphaned_at is None and is_unsolicited(data, frames, rest)
+        ):
+            self._break("the server sent something that nobody asked for")
+        else:
+            self._pass_on(out)
+            if ready or self._unsure:
+                self._unsure = not answers.at_boundary
+                self._on_ready()
+
+    def _pass_on(self, out: bytes) -> None:
         client = self.client
-        if client is not None:
+        if client is None:
+            # Nor is what is left of this message for whoever comes next.
+            self.answers.skip_rest()
+        else:
             if out:
                 client.peer.write(out)
             if client.stalled:
                 client.go_on()
-        elif self.orphaned_at is None and is_unsolicited(data, frames, rest):
-            self._break("the server sent something that nobody asked for")
-            return
-        else:
-            # Nor is what is left of this message for whoever comes next.
-            self._skip_rest = self._framer.remain
         if self.delayed and not self.expected.own_query:
             self._keeper.cancel_now(self)
-        if ready or self._unsure:
-            self._unsure = not self._framer.at_boundary
-            self._on_ready()
-
-    def _take(self, data: bytes, frames: list[Frame]) -> tuple[bytes, bool]:
-        """Settles what the frames answer; what is for the client, and whether one was ready."""
-        kept: list[bytes] = []
-        begin = 0
-        if self._skip_rest:
-            begin = min(self._skip_rest, len(data))
-            self._skip_rest -= begin
-        ready = False
-        on_reply = self.expected.on_reply
-        for frame in frames:
-            kind, start, end = frame
-            instead: bytes | None
-            if kind in _LOOKED_INTO:
-                instead = self._look_into(kind, data[start + 5 : end])
-            else:
-                instead = b"" if on_reply(kind) & SKIP else None
-                if kind == c.READY_FOR_QUERY:
-                    self.status = data[start + 5]
-                    ready = True
-            if instead is not None:
-                kept += (data[begin:start], self._news, instead)
-                begin = min(end, len(data))
-                self._skip_rest = end - begin
-                self._news = b""
-            elif self._news:
-                kept += (data[begin:start], self._news)
-                begin = start
-                self._news = b""
-        if not begin and not kept:
-            return data, ready
-        kept.append(data[begin:])
-        return b"".join(kept), ready
-
-    def _look_into(self, kind: int, body: bytes) -> bytes | None:
-        """What is sent to the client instead of the message; None: the message itself."""
-        if kind == c.DATA_ROW:
-            return self._on_row(body)
-        if kind == c.PARAMETER_STATUS:
-            return self._on_parameter(body)
-        if kind == c.ERROR_RESPONSE:
-            return self._on_error(body)
-        if kind == c.NOTIFICATION:
-            return self._on_notification(body)
-        note = self.expected.front_note
-        action = self.expected.on_reply(kind)
-        if body[:-1] in _WIPING:
-            self.session.wiped(body[:-1])
-            # An Execute of the client's has told it already.
-            if self.client is not None and not action & SKIP and not isinstance(note, Executing):
-                self.client.on_wiped(body[:-1])
-        return b"" if action & SKIP else None
-
-    def _on_notification(self, body: bytes) -> bytes | None:
-        """The process that notified, by the id which its client was given."""
-        self.expected.on_reply(c.NOTIFICATION)
-        pid = self._keeper.pid_of(int.from_bytes(body[:4], "big"))
-        return messages.message(b"A", pid.to_bytes(4, "big") + body[4:])
-
-    def _on_row(self, body: bytes) -> bytes | None:
-        if not self.expected.own_turn:
-            return None
-        note = self.expected.front_note
-        if note is not None:
-            note.row(messages.columns(body))
-        return b""
-
-    def _on_error(self, body: bytes) -> bytes | None:
-        if b"\x00VFATAL\x00" in body:
-            self._told_fatal = True
-        if _STALE_PLAN in body:
-            # Each is made anew when it is used next.
-            self.session.prepared.clear()
-        if _READ_ONLY in body:
-            self._keeper.read_only(self)
-        note = self.expected.front_note
-        if self.expected.on_reply(c.ERROR_RESPONSE) & SKIP:
-            if self._refused:
-                self._refused = body
-            return b""
-        if note is None and PREFIX not in body:
-            return None
-        return messages.edited_error(body, note.edit_error if note else self._clients_field)
-
-    def _clients_field(self, code: bytes, value: bytes) -> bytes:
-        return value if self.client is None else self.client.clients_word(value)
-
-    def _on_parameter(self, body: bytes) -> bytes | None:
-        action = self.expected.on_reply(c.PARAMETER_STATUS)
-        name, value = messages.parse_parameter_status(body)
-        self.parameters = {**self.parameters, name: value}
-        if action & SKIP or name in self._masked:
-            return b""
-        if self.client is not None:
-            self.client.learn(self.parameters)
-            if name not in _SERVERS_OWN:
-                # Set by a function, perhaps, where no text could show it.
-                self.session.touch()
-        return None
 
     # Letting go
 
@@ -453,11 +326,11 @@ class ServerConnection:
         self.client = None
         self._keeper.unfit(self, reason)
         if client is not None:
-            client.on_server_lost(told=self.mid_message)
+            client.on_server_lost(told=self.answers.mid_message)
 
     def _refuse(self) -> None:
         """The client's parameters cannot be set here: it is told, and nothing was executed."""
-        error = messages.parse_error(self._refused)
+        error = messages.parse_error(self.answers.refused)
         client, self.client = self.client, None
         self._keeper.unfit(self, "a client's parameters cannot be set again")
         if client is not None:
@@ -491,7 +364,7 @@ class ServerConnection:
         self.closing = True
         self._keeper.lost(self)
         if client is not None:
-            client.on_server_lost(told=self._told_fatal or self.mid_message)
+            client.on_server_lost(told=self.answers.told_fatal or self.answers.mid_message)
 
     def on_hangup(self) -> None:
         """The server closed its side; the rest is read when the client has room for it."""

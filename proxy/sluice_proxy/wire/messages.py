@@ -71,6 +71,10 @@ def describe_statement(name: bytes) -> bytes:
     return message(b"D", b"S" + name + b"\x00")
 
 
+def close_portal(name: bytes) -> bytes:
+    return message(b"C", b"P" + name + b"\x00")
+
+
 def close_statement(name: bytes) -> bytes:
     return message(b"C", b"S" + name + b"\x00")
 
