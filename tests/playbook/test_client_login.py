@@ -113,7 +113,7 @@ def test_parameters_choose_the_pool_but_for_those_that_do_not() -> None:
     parameters = {
         b"user": b"app",
         b"replication": b"off",
-        b"application_name": b"caf\xc3\xa9",
+        b"application_name": b"cafe",
         b"_pq_.x": b"1",
         b"options": b"-c geqo=off",
         b"DateStyle": b"ISO",
@@ -121,7 +121,15 @@ def test_parameters_choose_the_pool_but_for_those_that_do_not() -> None:
     outcome = prove(Talk(door()).give(Startup(0, parameters))).outcome
     assert isinstance(outcome, Login)
     assert outcome.key.parameters == ((b"DateStyle", b"ISO"), (b"options", b"-c geqo=off"))
-    assert outcome.application_name == b"caf??"
+    assert outcome.application_name == b"cafe"
+
+
+def test_a_name_of_which_servers_make_different_things_is_left_to_the_server() -> None:
+    parameters = {b"user": b"app", b"application_name": b"caf\xc3\xa9"}
+    outcome = prove(Talk(door()).give(Startup(0, parameters))).outcome
+    assert isinstance(outcome, Login)
+    assert outcome.key.parameters == ((b"application_name", b"caf\xc3\xa9"),)
+    assert outcome.application_name is None
 
 
 def test_a_name_that_is_no_utf8_keeps_its_bytes() -> None:
