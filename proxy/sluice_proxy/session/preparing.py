@@ -115,7 +115,7 @@ class Preparations:
             server.pin(PinReason.LONG_STATEMENT)
             edits += _renamed(start, end, (start + 5, body - 1), statement.name)
         else:
-            now, statement = self._from_parse(server, data[body:end], effects)
+            now, statement = self._from_parse(server, data[body:end], effects, start, edits)
             expected.push(CLOSE | SKIP)
             again = messages.close_statement(statement.name)
             edits.append(Edit(start, end, again + statement.message))
@@ -126,14 +126,17 @@ class Preparations:
         expected.push_noted(PARSE, note)
 
     def _from_parse(
-        self, server: ServerConnection, rest: bytes, effects: Effects
+        self, server: ServerConnection, rest: bytes, effects: Effects, at: int, edits: Edits
     ) -> tuple[Statement, Statement]:
         """What the client has, and what the server is sent."""
         if not (effects.calls or effects.wipes):
             statement = from_parse(rest, server.session.settings, effects)
             return statement, statement
         now = Statement(effects, template=rest)
-        return now, self._resolved(server, now)[0]
+        statement, rewritten = self._resolved(server, now)
+        # What an EXECUTE returns is found out when it is parsed.
+        self._ensure_all(server, rewritten.needs, at, edits)
+        return now, statement
 
     def _resolved(
         self, server: ServerConnection, statement: Statement
@@ -160,7 +163,9 @@ class Preparations:
             return
         statement = Statement(effects, template=message[6:])
         self._unnamed = (effects, statement)
-        changed = statement.message = self._unnamed_message(server, statement)[0]
+        changed, rewritten = self._unnamed_message(server, statement)
+        statement.message = changed
+        self._ensure_all(server, rewritten.needs, start, edits)
         edits.append(Edit(start, start + len(message), changed))
         server.expected.push_parse_unnamed(changed, note=note)
 
@@ -189,6 +194,7 @@ class Preparations:
             effects, unnamed = self._unnamed
             if unnamed is not None:
                 message, rewritten = self._unnamed_message(server, unnamed)
+                self._ensure_all(server, rewritten.needs, frame[0], edits)
                 if message != unnamed.message:
                     unnamed.message = message
                     server.expected.push_parse_unnamed(message, SKIP)
@@ -202,6 +208,7 @@ class Preparations:
         more: list[Effects] = []
         if statement.template:
             resolved, rewritten = self._resolved(server, statement)
+            self._ensure_all(server, rewritten.needs, frame[0], edits)
             self.ensure(server, resolved, frame[0], edits)
             self._ready_to_run(server, rewritten, portal, frame[0], edits)
             more = rewritten.effects
@@ -219,12 +226,6 @@ class Preparations:
                 self._ensure_all(server, rewritten.needs, frame[0], edits)
             self.ensure(server, statement, frame[0], edits)
             edits.append(Edit(frame[0], frame[1], messages.describe_statement(statement.name)))
-
-    def on_describe_unnamed(self, server: ServerConnection, at: int, edits: Edits) -> None:
-        """What an EXECUTE returns is that of the statement which it names."""
-        unnamed = self._unnamed[1]
-        if unnamed is not None:
-            self._ensure_all(server, self._unnamed_message(server, unnamed)[1].needs, at, edits)
 
     def _ensure_all(
         self, server: ServerConnection, statements: list[Statement], at: int, edits: Edits
@@ -319,7 +320,7 @@ class Preparations:
         self, server: ServerConnection, made: list[Statement], at: int, edits: Edits
     ) -> None:
         for statement in made:
-            server.session.prepared.drop(statement)
+            server.session.prepared.sending(statement, server.expected.sent)
             server.expected.push(CLOSE | SKIP)
             edits.append(Edit(at, at, messages.close_statement(statement.name)))
 
@@ -331,7 +332,6 @@ class Preparations:
         at: int,
         edits: Edits,
     ) -> None:
-        self._ensure_all(server, rewritten.needs, at, edits)
         self._close_first(server, rewritten.makes, at, edits)
         if rewritten.matters:
             self.portals[portal] = rewritten

@@ -247,7 +247,6 @@ class Requests:
         body = data[start + 5 : end]
         if body == b"S\x00":
             self._make_unnamed_ready(server, start)
-            self.prepared.on_describe_unnamed(server, start, self._edits)
         elif body[:1] == b"S":
             self.prepared.on_describe(server, body[1:-1], (start, end), self._edits)
         server.expected.push(DESCRIBE)

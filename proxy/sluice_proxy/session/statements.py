@@ -103,7 +103,9 @@ class ServerStatements:
         self._held[statement] = sent
 
     def confirm(self, statement: Statement) -> None:
-        self._held[statement] = CONFIRMED
+        """It was made; unless something that drops it has been sent since."""
+        if statement in self._held:
+            self._held[statement] = CONFIRMED
 
     def drop(self, statement: Statement) -> None:
         self._held.pop(statement, None)
