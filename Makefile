@@ -25,7 +25,7 @@ check: $(BIN)/.ready ## lint, types, doors between rooms, generated files in ste
 	@$(BIN)/python tests/tools/stage.py "ruff" $(BIN)/ruff check .
 	@$(BIN)/python tests/tools/stage.py "ruff format" $(BIN)/ruff format --check --quiet .
 	@$(BIN)/python tests/tools/stage.py "mypy" $(BIN)/mypy
-	@$(BIN)/python tests/tools/stage.py "mypy of the tests' tools" $(BIN)/mypy tests/lib/sluice_testing tests/cluster/kube tests/tools tests/bench tests/demo tests/isolation tests/differential
+	@$(BIN)/python tests/tools/stage.py "mypy of the tests' tools" $(BIN)/mypy tests/lib/sluice_testing tests/cluster/kube tests/tools tests/drivers tests/bench tests/demo tests/isolation tests/differential
 	@$(BIN)/python tests/tools/stage.py "import-linter" $(BIN)/lint-imports --no-logo
 	@$(BIN)/python tests/tools/stage.py "generated files in step" $(CRD) --check
 	@$(BIN)/python tests/tools/stage.py "lock files in step" $(BIN)/python tests/tools/locks.py --check

@@ -210,7 +210,7 @@ def sqlalchemy(dialect: str) -> Callable[[Run], Outcome]:
 
 
 DJANGO_LABELS = (
-    "backends", "postgresql_tests", "transactions", "transaction_hooks", "queries", "bulk_create",
+    "backends", "postgres_tests", "transactions", "transaction_hooks", "queries", "bulk_create",
     "select_for_update", "introspection", "get_or_create", "delete", "aggregation",
 )  # fmt: skip
 DJANGO_SETTINGS = """
