@@ -8,6 +8,8 @@ import (
 
 var zones = []string{"Asia/Tokyo", "America/Lima", "Europe/Oslo"}
 
+const zone = "SELECT current_setting('TimeZone')"
+
 const shown = `
 SELECT current_setting('TimeZone'), current_setting('search_path'),
        current_setting('statement_timeout'), current_setting('drivers.tag'),
@@ -25,8 +27,14 @@ func sets(driver Driver) (cell, error) {
 }
 
 func setting(driver Driver, all []Client) error {
+	var initial []string
 	for index, client := range all {
-		if err := set(client, index); err != nil {
+		rows, err := client.Rows(zone)
+		if err != nil {
+			return err
+		}
+		initial = append(initial, rows[0][0])
+		if err = set(client, index); err != nil {
 			return err
 		}
 	}
@@ -38,7 +46,7 @@ func setting(driver Driver, all []Client) error {
 		}
 	}
 	for index, client := range all {
-		if err := undoesAndResets(driver, client, zones[index]); err != nil {
+		if err := undoesAndResets(driver, client, zones[index], initial[index]); err != nil {
 			return err
 		}
 	}
@@ -67,21 +75,20 @@ func keeps(client Client, index int, inTransaction bool) error {
 	return check()
 }
 
-func undoesAndResets(driver Driver, client Client, zone string) error {
+func undoesAndResets(driver Driver, client Client, before, initial string) error {
 	err := client.Transaction(func() error {
 		return run(client, "SET TimeZone = 'Africa/Cairo'", "SELECT 1/0")
 	})
 	if err = driver.expect(err, "22012"); err != nil {
 		return err
 	}
-	if err = shows(client, "SELECT current_setting('TimeZone')", zone); err != nil {
+	if err = shows(client, zone, before); err != nil {
 		return err
 	}
 	if err = run(client, "RESET TimeZone"); err != nil {
 		return err
 	}
-	return shows(client, "SELECT current_setting('TimeZone') = reset_val FROM pg_settings"+
-		" WHERE name = 'TimeZone'", "true")
+	return shows(client, zone, initial)
 }
 
 func transactions(driver Driver) (cell, error) {
