@@ -195,6 +195,7 @@ def test_a_protocol_that_nobody_speaks(door: Door) -> None:
 
 
 def test_replication_is_refused_clearly(proxy: ProxyProcess, door: Door) -> None:
+    """Pitfall 30."""
     with pytest.raises(Refused) as refused:
         door.raw(replication="database")
     assert refused.value.fields["C"] == "0A000"

@@ -102,7 +102,7 @@ def test_a_slow_server_holds_back_the_writer(proxy: ProxyProcess, door: Door) ->
 
 
 def test_both_sides_write_at_once(door: Door) -> None:
-    """Large parameters against large results in one pipeline: nobody waits for the other."""
+    """Pitfall 11: large parameters against large results in a pipeline, and nobody waits."""
     text = "y" * 100_000
     rounds = 60
     with door.connect() as connection, connection.pipeline():

@@ -76,6 +76,7 @@ def test_a_text_that_reads_like_a_farewell_is_none() -> None:
     ],
 )
 def test_an_idle_server_that_says_what_nobody_asked_for_is_closed(sent: bytes) -> None:
+    """Pitfall 9."""
     stage = Stage()
     server, client = stage.server(), stage.client()
     server.sends(sent)
@@ -157,6 +158,7 @@ def test_a_client_that_cannot_be_dealt_with_takes_its_server_with_it() -> None:
 
 @pytest.mark.parametrize("busy", [True, False])
 def test_a_server_that_cannot_be_dealt_with_takes_its_client_with_it(busy: bool) -> None:
+    """Pitfall 10: whatever fails amid a read, nobody gets the connection after that."""
     stage = Stage()
     server, client = stage.server(), stage.client()
     if busy:
