@@ -148,6 +148,11 @@ class Matrix:
             words = (f"{word(cells[column]):{len(column)}}" for column in COLUMNS)
             lines.append(f"{name:{first}}  " + "  ".join(words))
         lines += [f"{name:{first}}  {why}" for name, why in self.absent.items()]
+        served = [cells["prepares"] for cells in self.proxied.values()]
+        if any(cell.most_servers for cell in served):
+            fewest = min(cell.fewest_servers for cell in served if cell.most_servers)
+            most = max(cell.most_servers for cell in served)
+            lines.append(f"Each client that prepares is served by {fewest} to {most} servers.")
         return "\n".join(lines)
 
 

@@ -338,6 +338,8 @@ def both(name: str, ports: dict[str, int]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as scratch:
             outcomes[way] = SUITES[name](Run(port, log, Path(scratch)))
         outcome = outcomes[way]
+        if not outcome.passed:
+            raise RuntimeError(f"{name}, {way}: nothing passed, see {log}")
         print(f"   {name}, {way}: {outcome.passed} ok, {len(outcome.failures)} not", flush=True)
     direct, proxied = outcomes["direct"], outcomes["proxied"]
     new = {test: said for test, said in proxied.failures.items() if test not in direct.failures}
