@@ -117,6 +117,7 @@ class App:
         self.health = TargetHealth(settings.targets[0])
         self._connector = Connector(self._reactor, self._tasks, route, self.health)
         self.hub = Hub(self._connector, self._reactor.clock, self.counters)
+        self.hub.looks_behind = True
         self._connector.hub = self.hub
         addresses = self._addresses
         self._peers = Peers(self.hub, self._reactor, self._tasks, addresses.own, addresses.port)

@@ -18,6 +18,7 @@ from sluice_proxy.session.peer import Peer
 from sluice_proxy.session.pinning import PinReason, excused
 from sluice_proxy.session.profile import Profile, Profiles, Start
 from sluice_proxy.session.server import ServerConnection
+from sluice_proxy.session.suspects import EVERYBODY, NOBODY, Suspects
 from sluice_proxy.targets.capacity import Capacity, idle_share, pod_share
 from sluice_proxy.wire.startup import CancelRequest
 
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 ORPHAN_PATIENCE = 3.0
 # Seconds without any client after which no server connection is kept.
 REST_AFTER = 30.0
+# Seconds after which the catalogs are asked again for functions that change sessions.
+_SUSPECTS_AGE = 60.0
 
 # Seconds between two connections that are given up because their server is a standby: it may
 # be meant to be one, and clients that write there nevertheless cost it no herd of logins.
@@ -81,6 +84,10 @@ class Hub:
         self.idle_client_timeout = 1800.0
         self.profiles = Profiles()
         self._sequence_keys: set[PoolKey] = set()
+        # Whether functions are watched that change sessions; what is known of them, and since
+        # when, by database.
+        self.looks_behind = False
+        self._suspects: dict[str, tuple[Suspects, float]] = {}
         self._clientless_since = clock()
         self._doubted_at = 0.0
 
@@ -293,6 +300,20 @@ class Hub:
 
     def excused(self) -> PinReason:
         return excused(self.pinning_filters)
+
+    def suspects(self, server: ServerConnection) -> Suspects:
+        if not self.looks_behind:
+            return NOBODY
+        known, asked = self._suspects.get(server.key.database, (EVERYBODY, -_SUSPECTS_AGE))
+        if self._clock() - asked > _SUSPECTS_AGE:
+            self._suspects[server.key.database] = (known, self._clock())
+            server.session.functions_due = True
+        elif known is EVERYBODY:
+            server.session.functions_due = True
+        return known
+
+    def learn_suspects(self, server: ServerConnection, found: Suspects) -> None:
+        self._suspects[server.key.database] = (found, self._clock())
 
     def asks_sequences(self, key: PoolKey) -> bool:
         return key in self._sequence_keys

@@ -7,8 +7,10 @@ reads what is true, whoever did it and however: a function, a rollback, a DO blo
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sluice_proxy.session import suspects
 from sluice_proxy.session.pinning import PinReason
 from sluice_proxy.session.settings import Settings, from_rows
+from sluice_proxy.session.suspects import NOBODY, Suspects
 from sluice_proxy.wire import messages
 
 # Every name and operator is the catalog's own, whatever the session's search_path is.
@@ -61,14 +63,15 @@ _OBJECTS = (
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: parameters (`names`: those with a dot too), objects, or both.
+    """What is asked: parameters (`names`: those with a dot too), objects, functions.
 
     `source` is pg_settings' word for who set them; `user` logged in, `prefix` begins the
     names of the proxy's own prepared statements.
     """
 
-    settings: bool
-    objects: bool
+    settings: bool = False
+    objects: bool = False
+    functions: bool = False
     names: tuple[bytes, ...] = ()
     user: bytes = b""
     prefix: bytes = b""
@@ -81,6 +84,8 @@ class Question:
             text = _SETTINGS % self.source
             text += _HIDDEN % messages.literal(_array((b"role", *self.names)))
             parts.append(text + (_STARTUP_ONLY if self.source == b"client" else b""))
+        if self.functions:
+            parts.append(suspects.QUESTION)
         if self.objects:
             parts.append(_OBJECTS % (self.prefix, messages.literal(self.user), self.prefix))
         return messages.query(b" UNION ALL ".join(parts))
@@ -98,6 +103,7 @@ class Findings:
     startup_only: bool = False
     wiped: bool = False
     no_role: bool = False
+    functions: Suspects = NOBODY
 
 
 def findings(rows: Iterable[list[bytes | None]]) -> Findings:
@@ -105,17 +111,21 @@ def findings(rows: Iterable[list[bytes | None]]) -> Findings:
     pins = PinReason.NONE
     startup_only = wiped = no_role = False
     found: list[tuple[bytes, bytes | None]] = []
+    functions: list[tuple[bytes, bytes]] = []
     for kind, name, value in rows:
         if kind == b"s":
             no_role |= name == b"role" and value == b"none"
             found.append((name or b"", value))
         elif kind == b"o":
             startup_only = True
+        elif kind == b"f":
+            functions.append((name or b"", value or b""))
         elif kind == b"w":
             wiped = True
         else:
             pins |= PinReason(int(kind or b"0"))
-    return Findings(from_rows(found), pins, startup_only, wiped, no_role)
+    known = suspects.suspects(functions)
+    return Findings(from_rows(found), pins, startup_only, wiped, no_role, known)
 
 
 def _array(names: Iterable[bytes]) -> bytes:

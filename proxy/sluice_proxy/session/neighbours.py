@@ -9,6 +9,7 @@ from sluice_proxy.session.inspection import Findings
 from sluice_proxy.session.peer import Peer
 from sluice_proxy.session.pinning import PinReason
 from sluice_proxy.session.settings import DEFAULTS, Settings
+from sluice_proxy.session.suspects import Suspects
 
 if TYPE_CHECKING:
     from sluice_proxy.session.server import ServerConnection
@@ -98,6 +99,11 @@ class Keeper(Protocol):
 
     def excused(self) -> PinReason:
         """The reasons that the user vouches for."""
+
+    def suspects(self, server: "ServerConnection") -> Suspects:
+        """The functions of its database that are to be watched; asks for them if need be."""
+
+    def learn_suspects(self, server: "ServerConnection", found: Suspects) -> None: ...
 
     def asks_sequences(self, key: PoolKey) -> bool:
         """Whether clients of this pool ask for what their session took of a sequence."""

@@ -114,6 +114,7 @@ class Effects:
     `resets`: some go back to what they were at the start. `undoes`: a reason for a pin may
     be gone. `wipes`: every prepared statement is gone. `sequences`: asks for the last value
     that this session took of a sequence. `databases`: nobody may be connected to these.
+    `defines`: a function or a trigger is made.
     """
 
     pins: PinReason = PinReason.NONE
@@ -123,6 +124,7 @@ class Effects:
     wipes: bool = False
     sequences: bool = False
     databases: tuple[bytes, ...] = ()
+    defines: bool = False
     names: tuple[bytes, ...] = ()
     calls: tuple[Call, ...] = ()
 
@@ -142,6 +144,7 @@ class _Findings:
     wipes: bool = False
     sequences: bool = False
     databases: tuple[bytes, ...] = ()
+    defines: bool = False
     names: set[bytes] = field(default_factory=set)
     calls: list[Call] = field(default_factory=list)
 
@@ -201,6 +204,7 @@ def _judge(text: bytes) -> Effects:
         found.wipes,
         found.sequences,
         found.databases,
+        found.defines,
         names,
         tuple(found.calls),
     )
@@ -223,18 +227,26 @@ def _by_first_word(statement: list[Token], index: int, found: _Findings) -> None
             found.pins |= PinReason.HOLDABLE_CURSOR
     elif first == b"do":
         _on_do(found.text[statement[0].end : statement[-1].end], found)
-    elif words[1:2] == [b"database"] and first in _OF_DATABASES:
-        found.databases = tuple(words[2:])
-    elif first in _UNDOING:
-        found.undoes = True
+    elif first in _DEFINING:
+        _on_definition(words, found)
     else:
+        found.undoes |= first in _UNDOING
         found.pins |= _PINNING.get(first, PinReason.NONE)
 
 
 _PINNING = {b"listen": PinReason.LISTEN, b"load": PinReason.LOADED_LIBRARY}
 # "Nobody else can be connected to the target database", nor to the template of a new one.
-_OF_DATABASES = frozenset((b"drop", b"alter", b"create"))
-_UNDOING = frozenset((b"drop", b"close", b"unlisten"))
+_DEFINING = frozenset((b"drop", b"alter", b"create"))
+_DEFINED = frozenset((b"function", b"procedure", b"trigger"))
+_UNDOING = frozenset((b"close", b"unlisten"))
+
+
+def _on_definition(words: list[bytes], found: _Findings) -> None:
+    found.undoes |= words[0] == b"drop"
+    if words[1:2] == [b"database"]:
+        found.databases = tuple(words[2:])
+    elif words[0] == b"create":
+        found.defines = not _DEFINED.isdisjoint(words[1:5])
 
 
 def _on_set(words: list[bytes], found: _Findings) -> None:

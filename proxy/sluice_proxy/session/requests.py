@@ -175,12 +175,14 @@ class Requests:
             server.on_sequences()
         if effects.databases:
             server.vacate(effects.databases)
+        if effects.defines:
+            server.session.functions_due = True
         if effects.pins:
             server.pin(effects.pins)
 
     def _on_query(self, server: ServerConnection, data: bytes, frame: Frame) -> None:
         self.queries += 1
-        effects = self.effects(data, frame)
+        effects = server.suspects.judge(self.effects(data, frame), data)
         _, start, end = frame
         if end > len(data):
             self._watching = True
@@ -211,7 +213,7 @@ class Requests:
         if found is None:
             self._on_malformed(server, PARSE, cut)
             return
-        effects = self.effects(data, frame)
+        effects = server.suspects.judge(self.effects(data, frame), found[1])
         if cut:
             # What it does shows when it runs; a part of it is still to be seen.
             self._watching = True

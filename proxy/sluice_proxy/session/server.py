@@ -14,6 +14,7 @@ from sluice_proxy.session.pinning import PinReason
 from sluice_proxy.session.release import may_release
 from sluice_proxy.session.settings import Settings, changes, replay
 from sluice_proxy.session.state import SessionState
+from sluice_proxy.session.suspects import NOBODY
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages
 from sluice_proxy.wire.expected import CLOSE, QUERY, SKIP, TOO_LONG, ExpectedReplies, Note
@@ -33,7 +34,7 @@ class ServerConnection:
         "_blocked", "_discarding", "_keeper", "_started", "_unsure", "answers", "cancels", "client",
         "closing", "delayed", "expected", "foreign", "idle_since", "key", "last_client", "last_pid",
         "login", "orphaned_at", "parameters", "peer", "session", "slot_foreign", "slot_ready",
-        "suspect",
+        "suspect", "suspects",
     )  # fmt: skip
 
     def __init__(self, key: PoolKey, peer: Peer, login: LoggedIn, keeper: Keeper):
@@ -56,6 +57,8 @@ class ServerConnection:
         # The process id that this client was given.
         self.last_pid = 0
         self.foreign = True
+        # Functions that change the session behind a text.
+        self.suspects = NOBODY
         self.idle_since = 0.0
         # Whether the unnamed statement of this connection is the client's, or may be that
         # of the one before.
@@ -120,6 +123,7 @@ class ServerConnection:
             self.foreign = False
             ahead.append(messages.DISCARD_SEQUENCES)
             self.expected.push(QUERY | SKIP)
+        self.suspects = self._keeper.suspects(self)
         if wanted is not self.session.settings:
             ahead += self._follow(wanted)
         elif self.parameters is not client.told and (news := self.answers.changes_untold()):
@@ -164,7 +168,7 @@ class ServerConnection:
         """Asks with what this connection was started; `client.on_started` follows."""
         self.client = client
         client.told = self.parameters
-        question = Question(True, False, names, source=b"client")
+        question = Question(settings=True, names=names, source=b"client")
         self._ask(StartInspection(self, question))
         self.peer.write(question.query())
 
@@ -177,6 +181,9 @@ class ServerConnection:
             if question.settings:
                 self.pin(PinReason.SESSION_SETTING)
             return
+        if question.functions:
+            self._keeper.learn_suspects(self, found.functions)
+            self.suspects = found.functions
         if found.wiped and self.session.wipe_unseen() and self.client is not None:
             self.client.on_wiped(b"DEALLOCATE ALL")
         self.session.learn(question, found, self._keeper.excused())

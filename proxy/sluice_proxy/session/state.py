@@ -15,7 +15,17 @@ class SessionState:
     present transaction changed: `touched` says that it may have.
     """
 
-    __slots__ = ("_in_vain", "_look", "_names", "pins", "prepared", "settings", "taken", "touched")
+    __slots__ = (
+        "_in_vain",
+        "_look",
+        "_names",
+        "functions_due",
+        "pins",
+        "prepared",
+        "settings",
+        "taken",
+        "touched",
+    )
 
     def __init__(self) -> None:
         self.settings = DEFAULTS
@@ -24,6 +34,8 @@ class SessionState:
         self.taken: list[bytes] = []
         self.pins = PinReason.NONE
         self.touched = False
+        # Whether the catalogs are to be asked for functions that change sessions.
+        self.functions_due = False
         # Parameters with a dot that may have been set.
         self._names: tuple[bytes, ...] = ()
         # Whether a reason for a pin came, or may be gone.
@@ -55,14 +67,15 @@ class SessionState:
     def question(self, user: str) -> Question | None:
         """What has to be asked before it is known what is in here."""
         objects = bool(self._look and self.pins & PROVABLE)
-        if self._in_vain or not (self.touched or objects):
+        if self._in_vain or not (self.touched or objects or self.functions_due):
             return None
         settings, self.touched = self.touched, False
         self._look = False
         name = user.encode("utf-8", "surrogateescape")
         set_before = (known for known in self.settings.values if b"." in known)
         names = tuple(dict.fromkeys((*set_before, *self._names)))
-        return Question(settings, objects, names, name, PREFIX)
+        functions, self.functions_due = self.functions_due, False
+        return Question(settings, objects, functions, names, name, PREFIX)
 
     def learn(self, question: Question, found: Findings, excused: PinReason) -> None:
         """What the catalogs said."""
@@ -77,6 +90,7 @@ class SessionState:
         """They could not be asked, for a timeout of the client's perhaps."""
         self._in_vain = True
         self.touched |= question.settings
+        self.functions_due |= question.functions
         self._look |= question.objects
 
     def wiped(self, tag: bytes) -> None:

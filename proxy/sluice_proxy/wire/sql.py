@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 # Words that matter only as the first of a statement.
-_FIRST = rb"(?:set|reset|prepare|listen|load|do|deallocate|discard|drop|close|unlisten)\b"
+_FIRST = rb"(?:set|reset|prepare|listen|load|do|deallocate|discard|drop|close|unlisten|create)\b"
 _AT_START = re.compile(rb"\s*" + _FIRST, re.IGNORECASE)
 _AFTER_SEMICOLON = re.compile(rb";\s*" + _FIRST, re.IGNORECASE)
 # A comment may stand before the first word, a line comment ends with its line.
