@@ -2,6 +2,8 @@
 
 import pytest
 
+from sluice_proxy.pool.key import PoolKey
+from sluice_proxy.session.pinning import PinReason
 from sluice_testing.stage import (
     ANSWER,
     CLOSE_UNNAMED,
@@ -11,14 +13,21 @@ from sluice_testing.stage import (
     TERMINATE,
     Stage,
     bind,
+    data_row,
     error,
+    fields,
+    found,
     msg,
     parse,
     query,
     ready,
+    told,
 )
+from sluice_testing.theatre import Theatre
 
-SET_NAME = query(b"SET application_name TO E'me'")
+SET_NAME = query(b"SELECT pg_catalog.set_config(E'application_name', E'me', false)")
+REPLAYED = msg("T", b"\0\1") + data_row(b"me") + DONE
+TOLD_NAME = told(b"application_name", b"me")
 
 
 # Following the client: application_name, parameters
@@ -30,8 +39,7 @@ def test_application_name_goes_in_the_same_write_and_its_answer_is_kept_back() -
     client.sends(query(b"SELECT 1"))
     assert server.peer.writes == 1
     assert server.sees() == SET_NAME + query(b"SELECT 1")
-    told = msg("S", b"application_name\0me\0")
-    server.sends(msg("C", b"SET\0") + told + ready() + ANSWER)
+    server.sends(REPLAYED + TOLD_NAME + ready() + ANSWER)
     assert client.sees() == ANSWER
     client.sends(query(b"SELECT 1"))
     assert server.sees() == query(b"SELECT 1"), "the name is still there"
@@ -42,8 +50,7 @@ def test_what_is_kept_back_may_come_in_any_pieces(size: int) -> None:
     stage = Stage()
     server, client = stage.server(), stage.client(application_name=b"me")
     client.sends(query(b"SELECT 1"))
-    told = msg("S", b"application_name\0me\0")
-    data = msg("C", b"SET\0") + told + ready() + ANSWER
+    data = REPLAYED + TOLD_NAME + ready() + ANSWER
     for at in range(0, len(data), size):
         server.sends(data[at : at + size])
     assert client.sees() == ANSWER
@@ -54,21 +61,22 @@ def test_the_name_goes_back_for_a_client_without_one() -> None:
     stage = Stage()
     server, named, nameless = stage.server(), stage.client(application_name=b"me"), stage.client()
     named.sends(query(b"SELECT 1"))
-    server.sends(msg("C", b"SET\0") + ready() + ANSWER)
+    server.sends(REPLAYED + TOLD_NAME + ready() + ANSWER)
     server.sees()
     nameless.sends(query(b"SELECT 1"))
-    assert server.sees() == query(b"SET application_name TO E''") + query(b"SELECT 1")
+    back = query(b"SELECT pg_catalog.set_config(E'application_name', NULL, false)")
+    assert server.sees() == back + query(b"SELECT 1")
 
 
 def test_parameters_that_changed_while_nobody_looked_are_told_at_the_link() -> None:
     stage = Stage()
     server, client = stage.server(), stage.client()
-    told = msg("S", b"TimeZone\0UTC\0")
-    server.sends(told)
+    news = told(b"TimeZone", b"CET")
+    server.sends(news)
     assert server.idle
     assert client.sees() == b""
     client.sends(query(b"SELECT 1"))
-    assert client.sees() == told
+    assert client.sees() == news
     server.sends(ANSWER)
     client.sees()
     client.sends(query(b"SELECT 1"))
@@ -154,7 +162,7 @@ def test_the_statement_of_the_client_before_is_gone_before_anything_can_fail(
     server.sees()
     client.sends(message, parse(b"SELECT 1"), SYNC, bind(), EXECUTE, SYNC)
     sent = server.sees()
-    assert sent.startswith(CLOSE_UNNAMED + message if cleaned else message)
+    assert sent.startswith(CLOSE_UNNAMED) is cleaned
     assert b"private" not in sent
 
 
@@ -171,76 +179,243 @@ def test_a_closed_unnamed_statement_stays_closed() -> None:
 def test_an_unnamed_statement_too_long_to_keep_pins() -> None:
     stage = Stage()
     server, client = stage.server(), stage.client()
-    message = parse(b"SELECT " + b"1" * 70000) + SYNC
-    client.sends(message[:66000])
-    client.sends(message[66000:])
+    message = parse(b"SELECT " + b"1" * 1_100_000) + SYNC
+    client.sends(message[:1_060_000])
+    client.sends(message[1_060_000:])
     server.sends(msg("3"), msg("1"), ready())
     assert server.connection.expected.settled
     assert not server.idle
+    server.sees()
+    client.sends(query(b"SELECT 2"))
+    server.sends(ANSWER)
+    assert server.idle, "the Query destroyed it"
 
 
 # Pins
 
 
-EXTENDED = msg("1") + msg("2") + DONE
+LEFT_BEHIND = [
+    (query(b"LISTEN c"), query(b"UNLISTEN c")),
+    (query(b"CREATE TEMP TABLE t"), query(b"DROP TABLE t")),
+    (query(b"SELECT pg_advisory_lock(1)"), query(b"SELECT pg_advisory_unlock(1)")),
+    (query(b"DECLARE c CURSOR WITH HOLD FOR SELECT 1"), query(b"CLOSE c")),
+    (parse(b"LISTEN c") + bind() + EXECUTE + SYNC, parse(b"UNLISTEN c") + bind() + EXECUTE + SYNC),
+    (query(b"BEGIN; LISTEN c; COMMIT"), query(b"DISCARD ALL")),
+]
 
 
-@pytest.mark.parametrize(
-    ("message", "answer"),
-    [
-        (query(b"SET x = 1"), DONE),
-        (query(b"LISTEN c"), DONE),
-        (query(b"CREATE TEMP TABLE t (a int)"), DONE),
-        (query(b"SELECT pg_advisory_lock(1)"), DONE),
-        (parse(b"SET x = 1") + bind() + EXECUTE + SYNC, EXTENDED),
-        (parse(b"SELECT 1", b"name") + SYNC, msg("3") + msg("1")),
-        (msg("F", (2880).to_bytes(4, "big") + bytes(8)), msg("3") + msg("V")),
-    ],
-)
-def test_what_is_left_behind_keeps_the_server(message: bytes, answer: bytes) -> None:
+@pytest.mark.parametrize(("message", "back"), LEFT_BEHIND)
+def test_what_is_left_behind_keeps_the_server_until_it_is_gone(message: bytes, back: bytes) -> None:
+    """Pitfall 34: un-pinned by proof, not by the text that seems to undo it."""
+    theatre = Theatre()
+    client = theatre.stage.client()
+    theatre.hear(client, message)
+    assert theatre.holds(client)
+    assert sum(theatre.stage.hub.counters.pins.values()) == 1
+    theatre.sent = b""
+    theatre.hear(client, query(b"SELECT 1"))
+    assert theatre.sent == query(b"SELECT 1"), "nothing is asked while nothing can have changed"
+    theatre.hear(client, query(b"DROP TABLE IF EXISTS x; DECLARE d CURSOR"))
+    assert theatre.holds(client), "the catalogs showed it"
+    theatre.hear(client, back)
+    assert not theatre.holds(client)
+
+
+@pytest.mark.parametrize("message", [message for message, _ in LEFT_BEHIND])
+def test_who_leaves_with_something_leaves_a_clean_connection(message: bytes) -> None:
+    theatre = Theatre()
+    client = theatre.stage.client()
+    theatre.hear(client, message)
+    backend = theatre.holds(client)
+    assert backend is not None
+    theatre.sent = b""
+    client.sends(TERMINATE)
+    theatre.play()
+    assert theatre.sent == query(b"DISCARD ALL")
+    assert backend.session.clean
+    assert all(side.idle for side, _ in theatre.servers)
+
+
+@pytest.mark.parametrize("message", [message for message, _ in LEFT_BEHIND[:4]])
+def test_what_a_user_vouches_for_does_not_pin(message: bytes) -> None:
+    theatre = Theatre()
+    theatre.stage.hub.pinning_filters = frozenset(
+        (
+            "EXCLUDE_LISTEN",
+            "EXCLUDE_TEMPORARY_OBJECTS",
+            "EXCLUDE_ADVISORY_LOCKS",
+            "EXCLUDE_HOLDABLE_CURSORS",
+        )
+    )
+    client = theatre.stage.client()
+    theatre.hear(client, message)
+    assert not theatre.holds(client)
+    assert not theatre.stage.hub.counters.pins
+
+
+def test_what_was_rolled_back_is_no_reason() -> None:
+    theatre = Theatre()
+    client = theatre.stage.client()
+    theatre.hear(client, query(b"BEGIN"))
+    theatre.hear(client, query(b"CREATE TEMP TABLE t"))
+    theatre.hear(client, query(b"ROLLBACK"))
+    assert not theatre.holds(client)
+
+
+def test_a_function_call_that_locks_keeps_the_server() -> None:
+    """Pitfall 29: FunctionCall is answered without a Sync."""
     stage = Stage()
     server, client = stage.server(), stage.client()
-    client.sends(message)
-    server.sends(answer, ready())
-    assert server.connection.expected.settled
-    assert not server.idle
-    assert sum(stage.hub.counters.pins.values()) >= 1
+    client.sends(msg("F", (2880).to_bytes(4, "big") + bytes(8)))
     server.sees()
-    client.sends(TERMINATE)
-    assert server.sees() == query(b"DISCARD ALL")
+    server.sends(msg("3"), msg("V"), ready())
+    assert b"pg_locks" in server.sees()
+    server.sends(found(PinReason.ADVISORY_LOCK))
+    assert not server.idle
+
+
+def test_a_reason_that_came_after_the_question_is_kept() -> None:
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    client.sends(query(b"LISTEN c"))
     server.sends(DONE, ready())
-    assert server.idle
-    assert not server.connection.pins
+    client.sends(query(b"CREATE TEMP TABLE t"))
+    server.sends(found(PinReason.NONE), DONE, ready())
+    assert not server.idle
+    server.sends(found(PinReason.TEMPORARY_OBJECT))
+    assert server.connection.pins == PinReason.TEMPORARY_OBJECT
 
 
 def test_a_long_query_is_watched_to_its_end() -> None:
     stage = Stage()
     server, client = stage.server(), stage.client()
-    message = query(b"SELECT '" + b"x" * 100000 + b"'; SET x = 1")
-    client.sends(message[:90000])
+    message = query(b"SELECT '" + b"x" * 1_100_000 + b"'; SET x = 1")
+    client.sends(message[:1_080_000])
     assert not server.connection.pins
-    client.sends(message[90000:-7])
+    client.sends(message[1_080_000:-7])
     client.sends(message[-7:])
     assert server.sees() == CLOSE_UNNAMED + message
     server.sends(msg("3"), ANSWER)
-    assert server.connection.expected.settled
+    assert b"pg_settings" in server.sees()
     assert not server.idle
+    server.sends(found(PinReason.NONE))
+    assert server.idle
+
+
+# Parameters that the catalogs tell
 
 
 def test_a_setting_that_no_text_showed_is_seen_by_what_the_server_tells() -> None:
     stage = Stage()
     server, client = stage.server(), stage.client()
+    news = told(b"TimeZone", b"CET")
     client.sends(query(b"SELECT f()"))
-    server.sends(DONE, msg("S", b"TimeZone\0UTC\0"), ready())
+    server.sees()
+    server.sends(DONE, news, ready())
+    assert client.sees() == DONE + news + ready()
+    assert b"pg_settings" in server.sees()
+    server.sends(found(PinReason.NONE, (b"TimeZone", b"CET")))
+    assert server.idle
+    assert client.sees() == b"", "the answer is the proxy's own"
+    stage.hub.pools.set_limit(2)
+    blocker = stage.client()
+    blocker.sends(query(b"BEGIN"))
+    server.sends(DONE, ready("T"))
+    client.sends(query(b"SELECT 1"))
+    other = stage.server()
+    zone = query(b"SELECT pg_catalog.set_config(E'TimeZone', E'CET', false)")
+    assert (other.peer.writes, other.sees()) == (1, zone + query(b"SELECT 1"))
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_the_answer_to_a_question_may_come_in_any_pieces(size: int) -> None:
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    client.sends(query(b"SET x = 1"))
+    server.sends(DONE, ready())
+    client.sees()
+    data = found(PinReason.NONE, (b"x", b"1"))
+    for at in range(0, len(data), size):
+        server.sends(data[at : at + size])
+    assert server.idle
+    assert client.sees() == b""
+
+
+def test_a_question_that_fails_keeps_the_connection_and_is_asked_again() -> None:
+    """A statement_timeout of the client's own, perhaps."""
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    client.sends(query(b"SET x = 1"))
+    server.sends(DONE, ready())
+    assert client.sees() == DONE + ready()
+    server.sees()
+    server.sends(error(b"57014"), ready())
     assert not server.idle
+    assert server.sees() == b"", "not at once again"
+    assert client.sees() == b""
     assert stage.hub.counters.pins == {"SESSION_SETTING": 1}
+    client.sends(query(b"SELECT 1"))
+    server.sends(ANSWER)
+    assert b"pg_settings" in server.sees()
+    server.sends(found(PinReason.NONE))
+    assert server.idle
+
+
+def test_a_replay_that_fails_ends_its_client_alone() -> None:
+    """Pitfall 33: what was behind it is not executed, and nobody else gets the connection."""
+    stage = Stage(limit=2)
+    first, client, other = stage.server(), stage.client(), stage.client()
+    client.sends(query(b"SET role gone"))
+    first.sends(DONE, ready())
+    first.sends(found(PinReason.NONE, (b"role", b"gone")))
+    client.sees()
+    other.sends(query(b"BEGIN"))
+    client.sends(query(b"DELETE FROM t"))
+    second = stage.server()
+    sent = second.sees()
+    assert sent.startswith(msg("Q", b"BEGIN; SELECT pg_catalog.set_config(")[:1])
+    assert b"BEGIN; SELECT" in sent
+    second.sends(msg("C", b"BEGIN\0"), error(b"22023", message=b"no such role"), ready("E"))
+    said = fields(client.sees())
+    assert (said["C"], said["S"]) == ("22023", "FATAL")
+    assert "no such role" in said["M"]
+    assert client.peer.closed
+    assert second.sees() == TERMINATE
+    assert not other.peer.closed
 
 
 def test_a_setting_that_the_transaction_undid_is_none() -> None:
-    stage = Stage()
-    server, client = stage.server(TimeZone=b"UTC"), stage.client()
-    client.sends(query(b"BEGIN; SET LOCAL timezone = 'CET'"))
-    server.sends(DONE, msg("S", b"TimeZone\0CET\0"), ready("T"))
-    client.sends(query(b"COMMIT"))
-    server.sends(DONE, msg("S", b"TimeZone\0UTC\0"), ready())
+    theatre = Theatre()
+    client = theatre.stage.client()
+    theatre.hear(client, query(b"BEGIN; SET LOCAL TimeZone CET"))
+    assert theatre.hear(client, query(b"COMMIT")) == (
+        msg("C", b"COMMIT\0") + told(b"TimeZone", b"UTC") + ready()
+    )
+    assert not theatre.holds(client)
+
+
+def test_startup_parameters_are_learnt_once_and_then_shared() -> None:
+    stage = Stage(limit=2)
+    key = PoolKey("app", "shop", ((b"TimeZone", b"CET"),))
+    first = stage.newcomer(key)
+    server = stage.server(key, TimeZone=b"CET")
+    assert b"'client'" in server.sees()
+    assert first.sees() == b""
+    server.sends(found(PinReason.NONE, (b"TimeZone", b"CET")))
+    assert told(b"TimeZone", b"CET") in first.sees()
     assert server.idle
+    second = stage.client(key)
+    plain = stage.server()
+    second.sends(query(b"SELECT 1"))
+    zone = query(b"SELECT pg_catalog.set_config(E'TimeZone', E'CET', false)")
+    assert plain.sees() == zone + query(b"SELECT 1")
+
+
+def test_a_server_that_does_not_tell_refuses_the_client() -> None:
+    stage = Stage()
+    key = PoolKey("app", "shop", ((b"TimeZone", b"CET"),))
+    client, server = stage.newcomer(key), None
+    server = stage.server(key)
+    server.sends(error(), ready())
+    assert fields(client.sees())["C"] == "08006"
+    assert client.peer.closed

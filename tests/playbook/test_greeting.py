@@ -72,11 +72,12 @@ def test_a_client_that_is_refused_before_its_greeting_is_not_heard_again() -> No
     assert len(stage.hub.clients) == 1
 
 
-def test_a_wrong_password_at_the_server_is_told_before_the_greeting() -> None:
+def test_a_wrong_password_at_the_server_is_told_instead_of_the_greeting() -> None:
     stage = Stage()
     client = stage.newcomer()
     stage.hub.pools.connect_failed(KEY, ServerRejected("no such role", sqlstate="28000"))
     seen = client.sees()
-    assert not seen.startswith(b"R")
+    assert b"server_version" not in seen
+    assert ready() not in seen
     assert fields(seen)["M"] == "no such role"
     assert stage.hub.clients == {}

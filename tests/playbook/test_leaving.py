@@ -89,7 +89,7 @@ def test_what_comes_for_a_client_that_left_goes_nowhere() -> None:
         (query(b"SELECT dblink_connect('x')"), DONE + ready()),
         (query(b"SELECT setseed(0.1)"), DONE + ready()),
         (query(b"SELECT 1"), ANSWER + ready()),
-        (msg("Q", b"x" * 90000)[:80000], b""),
+        (msg("Q", b"x" * 1_200_000)[:1_100_000], b""),
         (query(b"COPY t FROM STDIN") + msg("d", b"x" * 100)[:50], msg("G", bytes(3))),
     ],
 )

@@ -6,7 +6,9 @@ from sluice_testing.stage import (
     ANSWER,
     DONE,
     Stage,
+    data_row,
     fields,
+    msg,
     query,
     ready,
 )
@@ -147,12 +149,16 @@ def test_a_changed_target_ends_connections_one_by_one() -> None:
 # Pools and counts
 
 
-def test_clients_with_other_settings_never_share() -> None:
+def test_clients_started_with_what_cannot_be_set_later_never_share() -> None:
     stage = Stage(limit=2)
-    other_key = PoolKey("app", "shop", ((b"options", b"-c geqo=off"),))
+    other_key = PoolKey("app", "shop", ((b"options", b"-c ignore_system_indexes=on"),))
     server, client = stage.server(), stage.client()
+    other = stage.newcomer(other_key)
     other_server = stage.server(other_key)
-    other = stage.client(other_key)
+    other_server.sees()
+    row = data_row(b"o", b"ignore_system_indexes", b"on")
+    other_server.sends(msg("T", b"\0\3"), row, DONE, ready())
+    other.sees()
     client.sends(query(b"SELECT 1"))
     other.sends(query(b"SELECT 2"))
     assert server.sees() == query(b"SELECT 1")

@@ -5,6 +5,7 @@ import pytest
 from sluice_proxy.session import client as states
 from sluice_testing.stage import (
     ANSWER,
+    CLOSE_UNNAMED,
     DONE,
     EXECUTE,
     SYNC,
@@ -17,6 +18,7 @@ from sluice_testing.stage import (
     parse,
     query,
     ready,
+    told,
 )
 
 
@@ -111,13 +113,15 @@ def test_terminate_when_idle() -> None:
     assert stage.hub.clients == {}
 
 
-def test_terminate_behind_a_query_is_not_passed_on() -> None:
+def test_what_was_asked_before_a_terminate_is_still_answered() -> None:
+    """Pitfall 60."""
     stage = Stage()
     server, client = stage.server(), stage.client()
     client.sends(query(b"SELECT 1"), TERMINATE, msg("d", b"junk"))
     assert server.sees() == query(b"SELECT 1")
-    assert client.peer.closed
     server.sends(ANSWER)
+    assert client.sees() == ANSWER
+    assert client.peer.closed
     assert server.idle
 
 
@@ -130,27 +134,30 @@ def test_nothing_comes_after_a_terminate() -> None:
     assert server.peer.closed
 
 
-def test_a_message_that_has_no_place_ends_the_client_and_the_doubtful_server() -> None:
+def test_a_message_that_has_no_place_is_refused_behind_what_was_asked() -> None:
+    """The server says so itself, and ends the connection."""
     stage = Stage()
     server, client = stage.server(), stage.client()
     client.sends(query(b"BEGIN"))
     server.sends(DONE, ready("T"))
     server.sees()
     client.sees()
-    client.sends(query(b"SELECT 1"), b"G\0\0\0\4")
-    assert fields(client.sees())["C"] == "08P01"
-    assert server.peer.closed
-    assert stage.hub.pools.closing == 1
+    bad = b"G\0\0\0\4"
+    client.sends(query(b"SELECT 1"), bad)
+    assert server.sees() == query(b"SELECT 1") + bad
+    refusal = error(b"08P01", b"FATAL")
+    server.sends(DONE, ready("T"), refusal)
     server.hangs_up()
+    assert client.sees() == DONE + ready("T") + refusal
+    assert client.peer.closed
     assert stage.hub.pools.open == 0
 
 
-@pytest.mark.parametrize("sent", [msg("p", b"x\0"), msg("B", b"no end"), msg("P", b"no end")])
-def test_a_malformed_message_after_a_wait_harms_nobody_else(sent: bytes) -> None:
+def test_a_message_that_has_no_place_after_a_wait_harms_nobody_else() -> None:
     stage = Stage()
     server, busy, bad, third = stage.server(), stage.client(), stage.client(), stage.client()
     busy.sends(query(b"SELECT 1"))
-    bad.sends(sent)
+    bad.sends(msg("p", b"x\0"))
     third.sends(query(b"SELECT 3"))
     server.sees()
     server.sends(ANSWER)
@@ -165,19 +172,27 @@ def test_a_malformed_message_after_a_wait_harms_nobody_else(sent: bytes) -> None
     assert stage.hub.pools.waiting == 0
 
 
+@pytest.mark.parametrize("sent", [msg("B", b"no end"), msg("P", b"no end")])
+def test_what_cannot_be_read_is_refused_by_the_server(sent: bytes) -> None:
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    client.sends(sent, SYNC)
+    assert server.sees() == CLOSE_UNNAMED + sent + SYNC
+    server.sends(msg("3"), error(b"08P01"), ready())
+    assert client.sees() == error(b"08P01") + ready()
+    assert server.idle
+
+
 def test_a_ready_with_half_a_message_behind_it_waits_for_the_rest() -> None:
     stage = Stage()
     server, client = stage.server(), stage.client()
-    told = msg("S", b"in_hot_standby\0off\0")
+    news = told(b"in_hot_standby", b"off")
     client.sends(query(b"SELECT 1"))
-    server.sends(ANSWER, told[:8])
+    server.sends(ANSWER, news[:8])
     assert not server.idle
-    server.sends(told[8:])
-    assert client.sees() == ANSWER + told
-    # What was told amid a transaction of the client's is held for a setting of his.
-    assert not server.idle
-    client.sends(TERMINATE)
-    assert server.sees().endswith(query(b"DISCARD ALL"))
+    server.sends(news[8:])
+    assert client.sees() == ANSWER + news
+    assert server.idle, "what the server says of itself is no setting"
 
 
 def test_a_notice_behind_a_ready_is_no_reason_to_stay() -> None:

@@ -1,0 +1,238 @@
+"""Prepared statements: what the server is sent for them, and when."""
+
+import re
+
+import pytest
+
+from sluice_proxy.session import preparing, statements
+from sluice_proxy.session.statements import PREFIX
+from sluice_testing.stage import (
+    ANSWER,
+    DONE,
+    EXECUTE,
+    SYNC,
+    TERMINATE,
+    ServerSide,
+    Stage,
+    bind,
+    close,
+    data_row,
+    describe,
+    error,
+    fields,
+    msg,
+    parse,
+    query,
+    ready,
+)
+from sluice_testing.theatre import Theatre
+
+MINE = parse(b"SELECT $1", b"mine")
+USE = bind(b"mine", b"1") + EXECUTE
+
+
+def name_in(sent: bytes) -> bytes:
+    """The server's name of the statement that was sent first."""
+    found = re.search(PREFIX + rb"\d+", sent)
+    assert found is not None
+    return found[0]
+
+
+def another_server(stage: Stage) -> ServerSide:
+    stage.hub.pools.set_limit(2)
+    blocker, spare = stage.client(), stage.client()
+    blocker.sends(query(b"BEGIN"))
+    spare.sends(query(b"SELECT 1"))
+    second = stage.server()
+    second.sends(ANSWER)
+    second.sees()
+    return second
+
+
+def prepared(stage: Stage) -> tuple[ServerSide, bytes]:
+    """A statement of a client's, and the server that knows it."""
+    server, client = stage.server(), stage.client()
+    client.sends(MINE, SYNC)
+    name = name_in(server.sees())
+    server.sends(msg("3"), msg("3"), msg("1"), ready())
+    assert client.sees() == msg("1") + ready()
+    assert server.idle
+    return server, name
+
+
+def test_a_parse_gets_a_name_that_is_shared() -> None:
+    """Pitfalls 12 and 13: the Parse goes to the server, which judges it each time."""
+    stage = Stage()
+    server, name = prepared(stage)
+    other = stage.client()
+    other.sends(parse(b"SELECT $1", b"theirs"), SYNC)
+    again = close(name) + parse(b"SELECT $1", name) + SYNC
+    assert server.sees().endswith(again)
+
+
+def test_what_a_server_lacks_goes_in_the_same_write() -> None:
+    """Pitfall 14."""
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    client.sends(MINE, SYNC)
+    name = name_in(server.sees())
+    server.sends(msg("3"), msg("3"), msg("1"), ready())
+    client.sees()
+    second = another_server(stage)
+    client.sends(USE, SYNC)
+    assert second.peer.writes == 1
+    made = close(name) + parse(b"SELECT $1", name)
+    assert second.sees().endswith(made + bind(name, b"1") + EXECUTE + SYNC)
+    second.sends(msg("3"), msg("3"), msg("1"), msg("2"), DONE, ready())
+    assert client.sees() == msg("2") + DONE + ready()
+    client.sends(describe(b"mine"), SYNC)
+    assert second.sees().endswith(describe(name) + SYNC)
+
+
+def test_what_cannot_be_made_there_is_the_answer_to_its_bind() -> None:
+    """Pitfall 14: the table is gone, perhaps; and nothing is taken to be there."""
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    client.sends(MINE, SYNC)
+    name = name_in(server.sees())
+    server.sends(msg("3"), msg("3"), msg("1"), ready())
+    client.sees()
+    second = another_server(stage)
+    client.sends(USE, SYNC)
+    second.sees()
+    second.sends(msg("3"), msg("3"), error(b"42P01"), ready())
+    assert client.sees() == error(b"42P01") + ready()
+    assert second.idle
+    client.sends(USE, SYNC)
+    assert parse(b"SELECT $1", name) in second.sees(), "it is tried again"
+
+
+def test_a_cached_plan_that_is_stale_heals_itself() -> None:
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    client.sends(MINE, SYNC)
+    name = name_in(server.sees())
+    server.sends(msg("3"), msg("3"), msg("1"), ready())
+    client.sends(USE, SYNC)
+    assert parse(b"SELECT $1", name) not in server.sees()
+    stale = error(b"0A000", message=b"cached plan must not change result type")
+    client.sees()
+    server.sends(stale, ready())
+    assert client.sees() == stale + ready()
+    client.sends(USE, SYNC)
+    assert parse(b"SELECT $1", name) in server.sees()
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_the_ones_used_longest_ago_are_closed(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pitfall 19: at the next link, never within a pipeline that uses them."""
+    monkeypatch.setattr(statements, "SERVER_LIMIT", limit)
+    theatre = Theatre()
+    client, other = theatre.stage.client(), theatre.stage.client()
+    for number in range(5):
+        theatre.use_only(0)
+        theatre.hear(client, parse(b"SELECT %d" % number, b"s%d" % number) + SYNC)
+    theatre.use_only(0)
+    theatre.hear(other, query(b"SELECT 1"))
+    held = [n for n in theatre.servers[0][1].session.statements if n.startswith(PREFIX)]
+    assert len(held) == limit
+    theatre.use_only(0)
+    assert data_row(b"0") in theatre.hear(client, bind(b"s0") + EXECUTE + SYNC)
+
+
+def test_a_client_with_too_many_keeps_its_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pitfall 25."""
+    monkeypatch.setattr(preparing, "CLIENT_LIMIT", 2)
+    theatre = Theatre()
+    client = theatre.stage.client()
+    for number in range(2):
+        theatre.hear(client, parse(b"SELECT %d" % number, b"s%d" % number) + SYNC)
+    assert not theatre.holds(client)
+    theatre.hear(client, parse(b"SELECT 3", b"s3") + SYNC)
+    assert theatre.holds(client)
+    assert b"3" in theatre.hear(client, bind(b"s3") + EXECUTE + SYNC)
+    theatre.hear(client, close(b"s3") + SYNC)
+    theatre.hear(client, query(b"SELECT 1"))
+    assert not theatre.holds(client)
+
+
+def test_a_long_parse_streams_and_keeps_its_server() -> None:
+    """Pitfall 23: only its head is changed."""
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    message = parse(b"SELECT '" + b"x" * 1_200_000 + b"'", b"long") + SYNC
+    client.sends(message[:1_100_000])
+    sent = server.sees()
+    name = name_in(sent)
+    client.sends(message[1_100_000:])
+    sent += server.sees()
+    assert sent.endswith(parse(b"SELECT '" + b"x" * 1_200_000 + b"'", name) + SYNC)
+    server.sends(msg("3"), msg("1"), ready())
+    assert client.sees() == msg("1") + ready()
+    assert not server.idle
+    client.sends(bind(b"long"), EXECUTE, SYNC)
+    assert server.sees() == bind(name) + EXECUTE + SYNC
+
+
+# Messages that wait for an answer
+
+
+def test_a_name_whose_meaning_is_open_waits_for_the_answer() -> None:
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    client.sends(MINE, SYNC, USE, SYNC)
+    first = server.sees()
+    assert first.endswith(SYNC)
+    assert b"B" not in first[-12:]
+    assert client.peer.paused
+    name = name_in(first)
+    server.sends(msg("3"), msg("3"), msg("1"), ready())
+    assert server.sees() == bind(name, b"1") + EXECUTE + SYNC
+    assert not client.peer.paused
+    server.sends(msg("2"), DONE, ready())
+    assert client.sees() == msg("1") + ready() + msg("2") + DONE + ready()
+    assert server.idle
+
+
+def test_a_name_that_was_refused_means_nothing_behind_it() -> None:
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    client.sends(MINE, SYNC, USE, SYNC)
+    server.sees()
+    server.sends(msg("3"), msg("3"), error(), ready())
+    assert server.sees() == bind(b"mine", b"1") + EXECUTE + SYNC
+
+
+def test_a_client_that_waits_so_and_leaves_leaves_a_clean_connection() -> None:
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    client.sends(MINE, SYNC, USE, SYNC)
+    server.sees()
+    client.hangs_up()
+    server.sends(msg("3"), msg("3"), msg("1"), ready())
+    assert server.sees() == b"", "what waited is not sent"
+    assert server.idle
+
+
+def test_a_goodbye_waits_with_the_rest() -> None:
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    client.sends(MINE, SYNC, USE, SYNC, TERMINATE)
+    name = name_in(server.sees())
+    server.sends(msg("3"), msg("3"), msg("1"), ready())
+    assert server.sees() == bind(name, b"1") + EXECUTE + SYNC
+    server.sends(msg("2"), DONE, ready())
+    assert client.sees() == msg("1") + ready() + msg("2") + DONE + ready()
+    assert client.peer.closed
+    assert server.idle
+
+
+def test_a_server_that_dies_under_one_that_waits_ends_it() -> None:
+    """Pitfall 53."""
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    client.sends(MINE, SYNC, USE, SYNC)
+    server.hangs_up()
+    assert fields(client.sees())["C"] == "08006"
+    assert client.peer.closed
+    assert stage.hub.pools.open == 0
