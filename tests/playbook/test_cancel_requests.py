@@ -3,6 +3,7 @@
 import pytest
 
 from sluice_proxy.session import client as states
+from sluice_proxy.session.pinning import PinReason
 from sluice_testing.stage import (
     ANSWER,
     DONE,
@@ -11,7 +12,10 @@ from sluice_testing.stage import (
     TERMINATE,
     Stage,
     bind,
+    data_row,
     error,
+    found,
+    msg,
     parse,
     query,
     ready,
@@ -38,6 +42,7 @@ def test_a_cancel_goes_to_the_server_that_works_for_the_client() -> None:
 
 
 def test_a_server_that_a_cancel_may_still_reach_serves_nobody_else() -> None:
+    """Pitfall 37."""
     stage = Stage()
     server, client, other = stage.server(), stage.client(), stage.client()
     client.sends(query(b"SELECT slow()"))
@@ -126,3 +131,63 @@ def test_a_cancel_that_cannot_be_answered_for_is_nothing(request_: bytes) -> Non
     server.sees()
     server.sends(DONE, ready())
     assert server.sees().endswith(request_)
+
+
+NAMED = query(b"SELECT pg_catalog.set_config(E'application_name', E'me', false)")
+REPLAYED = msg("T", b"\0\1") + data_row(b"me") + DONE + ready()
+
+
+def test_a_cancel_waits_while_the_server_works_for_the_proxy() -> None:
+    """Pitfall 37: it must hit the client's own query, or nothing."""
+    stage = Stage()
+    server, client = stage.server(), stage.client(application_name=b"me")
+    client.sends(query(b"SELECT slow()"))
+    assert server.sees() == NAMED + query(b"SELECT slow()")
+    closed = client.cancels()
+    assert (stage.dialler.cancels, closed) == ([], [])
+    server.sends(REPLAYED)
+    [(cancelled, done)] = stage.dialler.cancels
+    assert cancelled is server.connection
+    assert closed == []
+    done(True)
+    assert closed == ["closed"]
+    server.sends(error(b"57014"), ready())
+    assert server.idle
+
+
+def test_a_cancel_that_came_in_time_for_nothing_is_dropped() -> None:
+    """Pitfall 37: what it was meant for is answered when the proxy's own turn is over."""
+    stage = Stage()
+    server, client = stage.server(), stage.client(application_name=b"me")
+    client.sends(query(b"SELECT 1"))
+    closed = client.cancels()
+    server.sends(REPLAYED + ANSWER)
+    assert (stage.dialler.cancels, closed) == ([], ["closed"])
+    assert server.idle
+
+
+def test_a_cancel_while_the_catalogs_are_asked_hits_nobody() -> None:
+    """Pitfall 37."""
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    client.sends(query(b"LISTEN c"))
+    server.sends(DONE, ready())
+    assert b"pg_listening_channels" in server.sees()
+    assert client.cancels() == ["closed"]
+    assert stage.dialler.cancels == []
+    server.sends(found(PinReason.NONE))
+    assert server.idle
+
+
+@pytest.mark.parametrize("goes", ["client", "server"])
+def test_a_cancel_that_waits_ends_with_its_client_and_its_server(goes: str) -> None:
+    """Pitfall 40."""
+    stage = Stage()
+    server, client = stage.server(), stage.client(application_name=b"me")
+    client.sends(query(b"SELECT slow()"))
+    closed = client.cancels()
+    if goes == "client":
+        client.hangs_up()
+    else:
+        server.hangs_up()
+    assert (stage.dialler.cancels, closed) == ([], ["closed"])
