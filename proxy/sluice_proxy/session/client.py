@@ -248,8 +248,8 @@ class ClientSession:
             self._reject(error)
             return
         # The server says it in its own words, and ends the connection.
+        server.expected.doubt = True
         server.peer.write(self._framer.refused)
-        self.leaving = True
         self.peer.pause()
 
     def _reject(self, error: ProxyError) -> None:
@@ -325,7 +325,7 @@ class ClientSession:
             elif kind == c.TERMINATE:
                 self.leave()
                 return
-            elif kind not in _IDLE_NOISE:
+            elif kind not in _IDLE_NOISE or (kind == c.FLUSH and end - start != 5):
                 break
             at += 1
         else:

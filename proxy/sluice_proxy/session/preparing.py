@@ -116,6 +116,7 @@ class Preparations:
             edits += _renamed(start, end, (start + 5, body - 1), statement.name)
         else:
             now, statement = self._from_parse(server, data[body:end], effects, start, edits)
+            statement.version += 1
             expected.push(CLOSE | SKIP)
             again = messages.close_statement(statement.name)
             edits.append(Edit(start, end, again + statement.message))
@@ -130,7 +131,8 @@ class Preparations:
     ) -> tuple[Statement, Statement]:
         """What the client has, and what the server is sent."""
         if not (effects.calls or effects.wipes):
-            statement = from_parse(rest, server.session.settings, effects)
+            under = None if server.session.touched else server.session.settings
+            statement = from_parse(rest, under, effects)
             return statement, statement
         now = Statement(effects, template=rest)
         statement, rewritten = self._resolved(server, now)
@@ -214,7 +216,7 @@ class Preparations:
             more = rewritten.effects
         else:
             resolved = statement
-            self.ensure(server, resolved, frame[0], edits)
+            self.ensure(server, resolved, frame[0], edits, self.statements.version(name))
         edits += _renamed(frame[0], frame[1], span, resolved.name)
         return [statement.effects, *more]
 
@@ -224,7 +226,7 @@ class Preparations:
             if statement.template:
                 statement, rewritten = self._resolved(server, statement)
                 self._ensure_all(server, rewritten.needs, frame[0], edits)
-            self.ensure(server, statement, frame[0], edits)
+            self.ensure(server, statement, frame[0], edits, self.statements.version(name))
             edits.append(Edit(frame[0], frame[1], messages.describe_statement(statement.name)))
 
     def _ensure_all(
@@ -243,10 +245,17 @@ class Preparations:
         assert before is not None
         expected.push_noted(CLOSE, Closing(self.statements, name, before))
 
-    def ensure(self, server: ServerConnection, statement: Statement, at: int, edits: Edits) -> None:
+    def ensure(
+        self,
+        server: ServerConnection,
+        statement: Statement,
+        at: int,
+        edits: Edits,
+        version: int = 0,
+    ) -> None:
         """Puts what makes `statement` before the byte `at`, if the server may lack it."""
         expected = server.expected
-        if server.session.prepared.has(statement, expected.sent):
+        if server.session.prepared.has(statement, expected.sent, version):
             return
         server.session.prepared.sending(statement, expected.sent)
         note = Preparing(server.session.prepared, statement)

@@ -152,6 +152,9 @@ class Requests:
             self._on_function_call(server, data, start, end)
         elif kind in (c.COPY_DONE, c.COPY_FAIL):
             server.expected.push_copy_end()
+        elif kind == c.FLUSH and end - start != 5:
+            # The server refuses it, and reads on to the Sync.
+            server.expected.push(PARSE)
         elif kind in (c.PASSWORD, c.TERMINATE):
             # A Terminate is the last that a client says.
             raise ClientProtocolError(f"invalid frontend message type {kind}")
@@ -200,6 +203,9 @@ class Requests:
             server.expected.push(QUERY)
         if self._resets and end <= len(data):
             self._restore(server, end)
+            # The client's own Query has dropped the unnamed statement already.
+            server.slot_ready = True
+            server.slot_foreign = False
 
     def _watch(self, server: ServerConnection, piece: bytes) -> None:
         seen = self._tail + piece

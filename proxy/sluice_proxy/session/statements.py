@@ -39,9 +39,11 @@ class Statement:
     `message` is the Parse that makes it, empty where it was too long to be kept; `prepare` is
     SQL's PREPARE instead, where it came as such. `template` is the text (and what follows it
     in the Parse) of one that names other statements: what it is depends on what they are.
+    `version` counts how often clients have prepared it: what they mean by it is what it meant
+    then, or later, since tables may have changed in between.
     """
 
-    __slots__ = ("__weakref__", "effects", "message", "name", "prepare", "template")
+    __slots__ = ("__weakref__", "effects", "message", "name", "prepare", "template", "version")
 
     def __init__(self, effects: Effects, template: bytes = b""):
         self.name = PREFIX + b"%d" % next(_numbers)
@@ -49,6 +51,7 @@ class Statement:
         self.message = b""
         self.prepare = b""
         self.template = template
+        self.version = 0
 
     @property
     def kept(self) -> bool:
@@ -60,8 +63,15 @@ _Key = tuple[bytes, bytes, tuple[bytes | None, ...]]
 _known: WeakValueDictionary[_Key, Statement] = WeakValueDictionary()
 
 
-def from_parse(rest: bytes, under: Settings, effects: Effects) -> Statement:
-    """The statement of a Parse; `rest` is its body behind the name."""
+def from_parse(rest: bytes, under: Settings | None, effects: Effects) -> Statement:
+    """The statement of a Parse; `rest` is its body behind the name.
+
+    `under` is None where the parameters are not known for the moment: it is like no other.
+    """
+    if under is None:
+        alone = Statement(effects)
+        alone.message = messages.message(b"P", alone.name + b"\x00" + rest)
+        return alone
     key = (b"P", rest, under.meaning)
     found = _known.get(key)
     if found is None:
@@ -83,29 +93,30 @@ def from_prepare(rest: bytes, under: Settings, effects: Effects) -> Statement:
 class ServerStatements:
     """Those that one server connection has, the one used last at the end.
 
-    With each: CONFIRMED, or the number of the request that it was sent with.
+    With each: CONFIRMED, or the number of the request that it was sent with; and its version.
     """
 
     __slots__ = ("_held",)
 
     def __init__(self) -> None:
-        self._held: OrderedDict[Statement, int] = OrderedDict()
+        self._held: OrderedDict[Statement, tuple[int, int]] = OrderedDict()
 
-    def has(self, statement: Statement, sent: int) -> bool:
+    def has(self, statement: Statement, sent: int, version: int = 0) -> bool:
         """It is there, or whatever is sent now fails together with it."""
-        state = self._held.get(statement)
-        if state is None or state not in (CONFIRMED, sent):
+        state, held_version = self._held.get(statement, (None, 0))
+        if state not in (CONFIRMED, sent) or held_version < version:
             return not statement.kept
         self._held.move_to_end(statement)
         return True
 
     def sending(self, statement: Statement, sent: int) -> None:
-        self._held[statement] = sent
+        self._held[statement] = (sent, statement.version)
 
     def confirm(self, statement: Statement) -> None:
         """It was made; unless something that drops it has been sent since."""
-        if statement in self._held:
-            self._held[statement] = CONFIRMED
+        held = self._held.get(statement)
+        if held is not None:
+            self._held[statement] = (CONFIRMED, held[1])
 
     def drop(self, statement: Statement) -> None:
         self._held.pop(statement, None)
@@ -116,7 +127,7 @@ class ServerStatements:
     @property
     def confirmed(self) -> bool:
         """At least one is surely there."""
-        return CONFIRMED in self._held.values()
+        return any(state == CONFIRMED for state, _ in self._held.values())
 
     def overflow(self) -> list[Statement]:
         """The ones used longest ago, above the limit: no longer held."""
@@ -130,10 +141,12 @@ class ServerStatements:
 class ClientStatements:
     """What one client calls its prepared statements."""
 
-    __slots__ = ("_changed", "_former", "_names", "_wiped")
+    __slots__ = ("_changed", "_former", "_names", "_versions", "_wiped")
 
     def __init__(self) -> None:
         self._names: dict[bytes, Statement] = {}
+        # By name: which version of its statement was the last when it was prepared.
+        self._versions: dict[bytes, int] = {}
         # Names of the proxy's that this client's once had, for errors that come late.
         self._former: dict[bytes, bytes] = {}
         # Which request changed the name last; and which wiped all of them.
@@ -142,6 +155,9 @@ class ClientStatements:
 
     def get(self, name: bytes) -> Statement | None:
         return self._names.get(name[:NAME_LIMIT])
+
+    def version(self, name: bytes) -> int:
+        return self._versions.get(name[:NAME_LIMIT], 0)
 
     def names(self) -> list[bytes]:
         return list(self._names)
@@ -160,6 +176,7 @@ class ClientStatements:
         before = self._names.pop(name, None)
         if statement is not None:
             self._names[name] = statement
+            self._versions[name] = statement.version
         elif before is not None:
             self._remember(name, before)
         self._changed[name] = sent
