@@ -184,11 +184,12 @@ def test_a_name_whose_meaning_is_open_waits_for_the_answer() -> None:
     first = server.sees()
     assert first.endswith(SYNC)
     assert b"B" not in first[-12:]
-    assert client.peer.paused
+    waits = [client.peer.paused]
     name = name_in(first)
     server.sends(msg("3"), msg("3"), msg("1"), ready())
     assert server.sees() == bind(name, b"1") + EXECUTE + SYNC
-    assert not client.peer.paused
+    waits.append(client.peer.paused)
+    assert waits == [True, False]
     server.sends(msg("2"), DONE, ready())
     assert client.sees() == msg("1") + ready() + msg("2") + DONE + ready()
     assert server.idle

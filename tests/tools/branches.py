@@ -11,9 +11,7 @@ TESTS = ("tests/unit/proxy/wire", "tests/unit/proxy/session/test_pinning.py")
 
 def main() -> int:
     coverage = (sys.executable, "-m", "coverage")
-    tests = subprocess.run(
-        [*coverage, "run", "-m", "pytest", "--quiet", "--durations=0", *TESTS], check=False
-    )
+    tests = subprocess.run([*coverage, "run", "-m", "pytest", "--quiet", *TESTS], check=False)
     return tests.returncode or subprocess.run([*coverage, "report"], check=False).returncode
 
 
