@@ -10,7 +10,8 @@ from wirescripts.catalogue import SCRIPTS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "compatibility.md").read_text()
-ROWS = [(int(number), shown) for number, shown in re.findall(r"(?m)^\| (\d+) \|.*\| (.+) \|$", PAGE)]
+ROW = re.compile(r"^\| (\d+) \|.*\| (.+) \|$", re.MULTILINE)
+ROWS = [(int(number), shown) for number, shown in ROW.findall(PAGE)]
 
 
 def numbers_named_in(path: Path) -> set[int]:
