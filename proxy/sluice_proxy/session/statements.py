@@ -179,7 +179,8 @@ class ClientStatements:
             self._versions[name] = statement.version
         elif before is not None:
             self._remember(name, before)
-        self._changed[name] = sent
+        if sent >= 0:
+            self._changed[name] = sent
         return before
 
     def changing(self, name: bytes, sent: int) -> None:
