@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sluice_proxy.wire import expected as x
 from sluice_proxy.wire.expected import (
     FORWARD,
+    GIVE,
     NOTED,
     QUIET,
     SKIP,
@@ -485,3 +486,19 @@ def test_whatever_a_backend_answers_and_whenever(steps: list[tuple[str, bool, in
         assert not replies.settled or not owes
     assert replies.settled
     assert not replies.doubt
+
+
+def test_a_ready_may_be_kept_back_and_given_later() -> None:
+    """A client hears it when what the proxy does behind its request is done."""
+    replies = converse("> Q")
+    assert replies.hold_last()
+    replies.push(x.QUERY | SKIP | GIVE)
+    converse("< C Z~ C~", replies)
+    assert replies.owes_client
+    converse("< Z", replies)
+    assert replies.settled
+
+
+@pytest.mark.parametrize("before", ["", "> P", "> Q c"])
+def test_nothing_is_kept_back_where_no_ready_comes(before: str) -> None:
+    assert not converse(before).hold_last()

@@ -18,6 +18,7 @@ from sluice_proxy.wire.framing import (
     TEXT_LIMIT,
     WHOLE,
     Framer,
+    is_unsolicited,
 )
 
 CLIENT_KINDS = b"QPBDECFpHSXcfd"
@@ -202,3 +203,31 @@ def test_noise_is_passed_on_byte_for_byte_or_refused(pieces: list[bytes]) -> Non
     except ClientProtocolError:
         return
     assert b"".join(pieces).startswith(passed)
+
+
+@pytest.mark.parametrize("bad", [b"G\x00\x00\x00\x04", b"Q\x00\x00\x00\x03", b"S\x00\x01\x00\x00"])
+def test_what_is_good_before_a_refusal_is_still_reported(bad: bytes) -> None:
+    framer = client_framer()
+    good = message(ord("Q"), b"SELECT 1\0")
+    assert framer.feed(good + bad) == (good, [(ord("Q"), 0, len(good))])
+    assert isinstance(framer.failure, ClientProtocolError)
+    assert framer.refused == bad
+
+
+@pytest.mark.parametrize(
+    ("data", "rest", "unsolicited"),
+    [
+        (message(ord("S"), b"a\0b\0"), 0, False),
+        (message(ord("N"), b"\0") + message(ord("S"), b"a\0b\0"), 0, False),
+        (b"rest" + message(ord("N"), b"\0"), 4, False),
+        (b"rest", 9, False),
+        (message(ord("Z"), b"I"), 0, True),
+        (message(ord("S"), b"a\0b\0") + message(ord("E"), b"\0"), 0, True),
+    ],
+)
+def test_what_nobody_asked_for_is_more_than_news(data: bytes, rest: int, unsolicited: bool) -> None:
+    """Pitfalls 8 and 9."""
+    framer = server_framer()
+    framer.remain = rest
+    data, frames = framer.feed(data)
+    assert is_unsolicited(data, frames, rest) is unsolicited

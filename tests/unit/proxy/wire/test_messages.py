@@ -28,6 +28,7 @@ def parse(name: bytes, text: bytes, types: bytes = b"\x00\x00") -> bytes:
         (messages.execute(b"p"), b"E\0\0\0\x0ap\0\0\0\0\0"),
         (messages.describe_statement(b"n"), b"D\0\0\0\7Sn\0"),
         (messages.close_statement(b"n"), b"C\0\0\0\7Sn\0"),
+        (messages.close_portal(b"n"), b"C\0\0\0\7Pn\0"),
         (messages.parameter_statuses({b"a": b"b"}), b"S\0\0\0\x08a\0b\0"),
         (messages.ready_for_query(), b"Z\0\0\0\5I"),
         (messages.ready_for_query(b"E"), b"Z\0\0\0\5E"),
@@ -66,6 +67,15 @@ def test_a_literal_never_leaves_its_quotes(value: bytes) -> None:
     body = made[2:-1]
     assert re.fullmatch(rb"(?:[^'\\]|''|\\\\)*", body, re.DOTALL)
     assert re.sub(rb"''|\\\\", lambda pair: pair[0][:1], body) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [(b"", True), (b"my app~", True), (b"\x7f", False), (b"\n", False), (b"\xe4", False),
+     (b"n" * 63, True), (b"n" * 64, False)],
+)  # fmt: skip
+def test_which_names_the_server_takes_as_they_are(name: bytes, plain: bool) -> None:
+    assert messages.is_plain_name(name) is plain
 
 
 def test_a_literal_of_letters_beyond_ascii_has_no_escapes() -> None:

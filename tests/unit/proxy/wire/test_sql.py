@@ -181,3 +181,22 @@ def test_pieces_that_overlap_miss_nothing(text: bytes, size: int) -> None:
         found = found or sql.may_leave_state_within(seen)
         tail = seen[-sql.OVERLAP :]
     assert found or not sql.may_leave_state_within(text)
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        (b'U&"plain"', b"plain"),
+        (b'U&"d\\0061t\\+000061"', b"data"),
+        (b'u&"a\\\\b""c"', b'a\\b"c'),
+        (b'U&"\\00e4"', "ä".encode()),
+    ],
+)
+def test_what_a_unicode_name_spells(raw: bytes, name: bytes) -> None:
+    assert sql.unicode_name(raw) == name
+
+
+@pytest.mark.parametrize("raw", [b'U&"\\+FFFFFF"', b'U&"\\d800"'])
+def test_what_no_name_can_spell(raw: bytes) -> None:
+    with pytest.raises(ValueError, match=r"chr|surrogates"):
+        sql.unicode_name(raw)
