@@ -208,6 +208,7 @@ class ClientSession:
     def learn(self, parameters: dict[bytes, bytes]) -> None:
         """These are the parameters that the client knows of now."""
         self.told = parameters
+        self._requests.prepared.encoding = parameters.get(b"client_encoding", b"UTF8")
         self._requests.lexable = lexable(
             parameters.get(b"client_encoding", b""),
             parameters.get(b"standard_conforming_strings", b""),
@@ -399,7 +400,7 @@ class ClientSession:
         if self.state == GREETING:
             # Nothing was asked yet but how a session begins.
             self.begin()
-        elif told or self.leaving:
+        elif told or self.leaving or self._framer.failure is not None:
             self.end(None)
         else:
             self.end(ServerLost("the server closed the connection unexpectedly").fields())

@@ -29,7 +29,7 @@ ORPHAN_PATIENCE = 3.0
 # Seconds without any client after which no server connection is kept.
 REST_AFTER = 30.0
 # Seconds after which the catalogs are asked again for functions that change sessions.
-_SUSPECTS_AGE = 60.0
+_SUSPECTS_AGE = 10.0
 
 # Seconds between two connections that are given up because their server is a standby: it may
 # be meant to be one, and clients that write there nevertheless cost it no herd of logins.

@@ -7,7 +7,14 @@ from struct import Struct
 
 from sluice_proxy.errors import ClientProtocolError
 from sluice_proxy.session.pinning import NOTHING, Call, Effects, PinReason
-from sluice_proxy.session.scripts import Edit, Executing, Rewritten, Script, rewrite
+from sluice_proxy.session.scripts import (
+    Edit,
+    Executing,
+    Rewritten,
+    Script,
+    characters,
+    rewrite,
+)
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.session.statements import (
     CLIENT_LIMIT,
@@ -56,10 +63,12 @@ class Preparations:
     change in the data.
     """
 
-    __slots__ = ("_unnamed", "portals", "statements")
+    __slots__ = ("_unnamed", "encoding", "portals", "statements")
 
     def __init__(self) -> None:
         self.statements = ClientStatements()
+        # The client's.
+        self.encoding = b"UTF8"
         # What the unnamed statement does, and itself if it names others.
         self._unnamed = _NO_STATEMENT
         # By portal: the rewritten text that an Execute of it will run.
@@ -117,6 +126,7 @@ class Preparations:
         else:
             now, statement = self._from_parse(server, data[body:end], effects, start, edits)
             statement.version += 1
+            statement.encoding = self.encoding
             expected.push(CLOSE | SKIP)
             again = messages.close_statement(statement.name)
             edits.append(Edit(start, end, again + statement.message))
@@ -263,7 +273,7 @@ class Preparations:
         expected.push(CLOSE | SKIP)
         if statement.message:
             expected.push_noted(PARSE | SKIP, note)
-            edits.append(Edit(at, at, close + statement.message))
+            edits.append(Edit(at, at, close + statement.message_in(self.encoding)))
             return
         expected.push(CLOSE | SKIP)
         expected.push(PARSE | SKIP)
@@ -273,7 +283,7 @@ class Preparations:
         run = (
             close,
             messages.close_statement(_HELPER),
-            messages.parse(_HELPER, statement.prepare),
+            messages.parse(_HELPER, statement.prepare_in(self.encoding)),
             # A portal lives as long as its transaction.
             messages.close_portal(_HELPER),
             messages.bind(_HELPER, _HELPER),
@@ -308,9 +318,13 @@ class Preparations:
             server.session.prepared.drop(statement)
         for name, _ in rewritten.changes.values():
             self.statements.changing(name, server.expected.sent)
-        text = b"".join(statement.prepare + b";" for statement in prefix) + rewritten.text
+        for statement in rewritten.makes:
+            statement.encoding = self.encoding
+        ahead = [statement.prepare_in(self.encoding) + b";" for statement in prefix]
+        text = b"".join(ahead) + rewritten.text
         edits.append(Edit(start, start + len(message), messages.query(text)))
-        script = Script(rewritten, self.statements, server.session.prepared, prefix)
+        before = characters(b"".join(ahead))
+        script = Script(rewritten, self.statements, server.session.prepared, prefix, before)
         server.expected.push_noted(QUERY, script)
         return rewritten.effects
 
@@ -323,7 +337,7 @@ class Preparations:
         expected.push_noted(PARSE | SKIP | QUIET, Preparing(server.session.prepared, statement))
         expected.push(SYNC | SKIP)
         close = messages.close_statement(statement.name)
-        edits.append(Edit(at, at, close + statement.message + messages.SYNC))
+        edits.append(Edit(at, at, close + statement.message_in(self.encoding) + messages.SYNC))
 
     def _close_first(
         self, server: ServerConnection, made: list[Statement], at: int, edits: Edits

@@ -19,6 +19,7 @@ from sluice_proxy.session.preparing import Preparations
 from sluice_proxy.session.scripts import Edit, edited
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.session.settings import DEFAULTS, restore
+from sluice_proxy.session.suspects import doubted
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages, sql
 from sluice_proxy.wire.expected import (
@@ -79,6 +80,13 @@ class Requests:
         if end > len(data):
             return effects_of_piece(body)
         return effects_of(body, self.lexable)
+
+    def _judged(self, server: ServerConnection, frame: Frame, data: bytes) -> Effects:
+        """The same, and what does not stand in the text."""
+        effects = server.suspects.judge(self.effects(data, frame), data[frame[1] : frame[2]])
+        if server.session.settings.hides_temporary:
+            return doubted(effects, b"", ())
+        return effects
 
     def enter(
         self, server: ServerConnection, data: bytes, frames: list[Frame], rest: int
@@ -185,7 +193,7 @@ class Requests:
 
     def _on_query(self, server: ServerConnection, data: bytes, frame: Frame) -> None:
         self.queries += 1
-        effects = server.suspects.judge(self.effects(data, frame), data)
+        effects = self._judged(server, frame, data)
         _, start, end = frame
         if end > len(data):
             self._watching = True
@@ -219,7 +227,7 @@ class Requests:
         if found is None:
             self._on_malformed(server, PARSE, cut)
             return
-        effects = server.suspects.judge(self.effects(data, frame), found[1])
+        effects = self._judged(server, frame, data)
         if cut:
             # What it does shows when it runs; a part of it is still to be seen.
             self._watching = True

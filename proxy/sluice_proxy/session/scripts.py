@@ -113,7 +113,10 @@ def edited(data: bytes, edits: Sequence[Edit]) -> bytes:
 
 
 class Script(Note):
-    """A Query with such statements in it: `prefix` PREPAREs of the proxy's own stand first."""
+    """A Query with such statements in it.
+
+    `prefix` are PREPAREs of the proxy's own that stand first, `ahead` characters in all.
+    """
 
     __slots__ = ("_client", "_done", "_prefix", "_rewritten", "_server", "_shift")
 
@@ -123,12 +126,13 @@ class Script(Note):
         client: ClientStatements,
         server: ServerStatements,
         prefix: Sequence[Statement] = (),
+        ahead: int = 0,
     ):
         self._rewritten = rewritten
         self._client = client
         self._server = server
         self._prefix = prefix
-        self._shift = sum(len(statement.prepare) + 1 for statement in prefix)
+        self._shift = ahead
         self._done = 0
 
     def completed(self) -> int:
@@ -204,15 +208,15 @@ def moved_back(position: int, rewritten: Rewritten) -> bytes | None:
         return None
     original = rewritten.original
     for edit in rewritten.edits:
-        start = _characters(original[: edit.start])
+        start = characters(original[: edit.start])
         if position - 1 <= start:
             break
-        longer = len(edit.new) - _characters(original[edit.start : edit.end])
+        longer = len(edit.new) - characters(original[edit.start : edit.end])
         position -= min(longer, position - 1 - start)
     return b"%d" % position
 
 
-def _characters(text: bytes) -> int:
+def characters(text: bytes) -> int:
     """In UTF-8, or in an encoding of one byte each where the text is no UTF-8."""
     try:
         return len(text.decode())

@@ -52,10 +52,12 @@ Change = tuple[bytes, bytes | None]
 class Settings:
     """Parameters that differ from those of a fresh session, by name. Equal ones are the same."""
 
-    __slots__ = ("__weakref__", "meaning", "values")
+    __slots__ = ("__weakref__", "hides_temporary", "meaning", "values")
 
     def __init__(self, values: Mapping[bytes, bytes]):
         self.values = values
+        # Whatever is created without a schema is temporary.
+        self.hides_temporary = b"pg_temp" in values.get(b"search_path", b"")
         self.meaning = tuple(values.get(name) for name in _MEANING)
 
     def __repr__(self) -> str:

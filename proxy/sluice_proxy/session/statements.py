@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary
 from sluice_proxy.session.pinning import Effects
 from sluice_proxy.session.settings import Settings
 from sluice_proxy.wire import messages
+from sluice_proxy.wire.encodings import recoded
 from sluice_proxy.wire.expected import Note
 
 # Begins the names on the servers; no client can guess one.
@@ -43,7 +44,9 @@ class Statement:
     then, or later, since tables may have changed in between.
     """
 
-    __slots__ = ("__weakref__", "effects", "message", "name", "prepare", "template", "version")
+    __slots__ = (
+        "__weakref__", "effects", "encoding", "message", "name", "prepare", "template", "version",
+    )  # fmt: skip
 
     def __init__(self, effects: Effects, template: bytes = b""):
         self.name = PREFIX + b"%d" % next(_numbers)
@@ -52,6 +55,18 @@ class Statement:
         self.prepare = b""
         self.template = template
         self.version = 0
+        # Of the texts above.
+        self.encoding = b""
+
+    def message_in(self, encoding: bytes) -> bytes:
+        """The Parse, for a session that takes this encoding."""
+        head, rest = self.message[:5], self.message[5:]
+        other = recoded(rest, self.encoding, encoding)
+        return self.message if other == rest else messages.message(head[:1], other)
+
+    def prepare_in(self, encoding: bytes) -> bytes:
+        """The PREPARE, for a session that takes this encoding."""
+        return recoded(self.prepare, self.encoding, encoding)
 
     @property
     def kept(self) -> bool:

@@ -61,7 +61,7 @@ STRING = b"'"
 UNICODE_NAME = b'u&"'
 
 # Names of parameters that an extension or an application made up: they hold a dot.
-_DOTTED = re.compile(rb"[A-Za-z_][\w$]*(?:\.[A-Za-z_][\w$]*)+")
+_DOTTED = re.compile(rb"[A-Za-z_\x80-\xff][\w$\x80-\xff]*(?:\.[A-Za-z_\x80-\xff][\w$\x80-\xff]*)+")
 _NAME_LIMIT = 63
 _NAMES_LIMIT = 100
 

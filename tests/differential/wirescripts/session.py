@@ -48,9 +48,9 @@ TEMPORARY = [
           "'SELECT 7'"), query("SELECT pg_temp.f()"), query("CREATE TYPE pg_temp.mood AS ENUM "
           "('ok')"), query("SELECT 'ok'::pg_temp.mood::text"), query("DROP FUNCTION pg_temp.f()"),
           pitfalls=(34,)),
-    story("within a function", query("SELECT make()"), LOOK, query("DROP TABLE mine"), LOOK,
-          setup="CREATE FUNCTION make() RETURNS int LANGUAGE plpgsql AS $$BEGIN CREATE TEMP TABLE "
-          "mine (n int); RETURN 1; END$$", pitfalls=(34,)),
+    story("within a function", query("CREATE FUNCTION make() RETURNS int LANGUAGE plpgsql AS "
+          "$$BEGIN CREATE TEMP TABLE mine (n int); RETURN 1; END$$"), query("SELECT make()"), LOOK,
+          query("DROP TABLE mine"), LOOK, pitfalls=(34,)),
     story("within a DO block", query("DO $$BEGIN CREATE TEMP TABLE mine (n int); END$$"), LOOK,
           pitfalls=(34,)),
     story("through search_path", query("SET search_path = pg_temp"), query("CREATE TABLE mine (n "
@@ -113,9 +113,9 @@ LOCKING = [
           whole("SELECT pg_advisory_unlock($1)", "106"), LOCKS, pitfalls=(34,)),
     story("by function call", function_call(2880, struct.pack("!q", 107)), LOCKS,
           function_call(2885, struct.pack("!q", 107)), LOCKS, pitfalls=(29, 34)),
-    story("in a function", query("SELECT hold()"), LOCKS, query("SELECT pg_advisory_unlock(108)"),
-          LOCKS, setup="CREATE FUNCTION hold() RETURNS void LANGUAGE sql AS 'SELECT "
-          "pg_advisory_lock(108)'", pitfalls=(34,)),
+    story("in a function", query("CREATE FUNCTION hold() RETURNS void LANGUAGE sql AS 'SELECT "
+          "pg_advisory_lock(108)'"), query("SELECT hold()"), LOCKS,
+          query("SELECT pg_advisory_unlock(108)"), LOCKS, pitfalls=(34,)),
     story("by a quoted name", query('SELECT "pg_advisory_lock"(109)'), LOCKS,
           query("SELECT pg_catalog.pg_advisory_unlock(109)"), LOCKS, pitfalls=(34,)),
     story("of many rows", query("SELECT count(pg_advisory_lock(1100 + g)) FROM generate_series(1, "

@@ -53,14 +53,14 @@ SCRIPTS = [
           "'99kB'), ('my.own', 'x'), ('DateStyle', 'German')) AS t (n, v)", show="SELECT "
           "current_setting('work_mem'), current_setting('my.own'), DATE '2026-01-31'"),
           pitfalls=(32,)),
-    story("set_config in a function", query("SELECT f()"), SHOW, query("RESET work_mem"), SHOW,
-          setup="CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$SELECT set_config('work_mem', "
-          "'99kB', false)$$", pitfalls=(32,)),
+    story("set_config in a function", query("CREATE FUNCTION f() RETURNS text LANGUAGE sql AS "
+          "$$SELECT set_config('work_mem', '99kB', false)$$"), query("SELECT f()"), SHOW,
+          query("RESET work_mem"), SHOW, pitfalls=(32,)),
     story("SET in a DO block", *kept("DO $$BEGIN SET work_mem = '99kB'; END$$"), pitfalls=(32,)),
     story("set_config in a DO block", *kept("DO $$BEGIN PERFORM set_config('work_mem', '99kB', "
           "false); END$$"), pitfalls=(32,)),
-    story("SET in a procedure", query("CALL p()"), SHOW, setup="CREATE PROCEDURE p() LANGUAGE "
-          "plpgsql AS $$BEGIN SET work_mem = '99kB'; END$$", pitfalls=(32,)),
+    story("SET in a procedure", query("CREATE PROCEDURE p() LANGUAGE plpgsql AS $$BEGIN SET "
+          "work_mem = '99kB'; END$$"), query("CALL p()"), SHOW, pitfalls=(32,)),
     story("a function with SET", query("SELECT f()"), SHOW, setup="CREATE FUNCTION f() RETURNS "
           "text LANGUAGE sql SET work_mem = '99kB' AS $$SELECT current_setting('work_mem')$$",
           pitfalls=(32,)),
@@ -171,9 +171,9 @@ UNDONE = [
     story("a deferred error undoes it", query("BEGIN; SET work_mem = '99kB'; INSERT INTO numbers "
           "VALUES (1), (1)"), query("COMMIT"), SHOW, setup="CREATE TABLE numbers (n int, UNIQUE "
           "(n) DEFERRABLE INITIALLY DEFERRED)", pitfalls=(32,)),
-    story("a procedure that commits", query("CALL p()"), SHOW, setup="CREATE PROCEDURE p() "
-          "LANGUAGE plpgsql AS $$BEGIN SET work_mem = '99kB'; COMMIT; SET work_mem = '88kB'; "
-          "ROLLBACK; END$$", pitfalls=(7, 32)),
+    story("a procedure that commits", query("CREATE PROCEDURE p() LANGUAGE plpgsql AS $$BEGIN SET "
+          "work_mem = '99kB'; COMMIT; SET work_mem = '88kB'; ROLLBACK; END$$"), query("CALL p()"),
+          SHOW, pitfalls=(7, 32)),
     story("an exception block undoes it", query("DO $$BEGIN SET work_mem = '99kB'; BEGIN SET "
           "work_mem = '88kB'; PERFORM 1/0; EXCEPTION WHEN others THEN NULL; END; END$$"), SHOW,
           pitfalls=(32,)),
