@@ -330,7 +330,7 @@ def known_of(side: ServerSide) -> dict[bytes, bytes]:
     return {name: v for name, v in side.connection.session.settings.values.items() if v}
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(80))
 def test_any_order_of_events(seed: int) -> None:
     play = Play(seed)
     for _ in range(1000):

@@ -62,9 +62,6 @@ SCRIPTS: dict[str, Callable[[bytes, bytes], bytes]] = {
     "copy extended": lambda name, tag: parse(b"copy " + tag) + bind() + EXECUTE + msg("c") + SYNC,
     "copy with syncs": lambda name, tag: parse(b"copy " + tag) + RUN + COPIED + msg("c") + SYNC,
     "copy to a view": lambda name, tag: query(b"view " + tag) + COPIED + msg("c"),
-    "copy to a view, extended": lambda name, tag: (
-        parse(b"view " + tag) + bind() + EXECUTE + COPIED + msg("c") + SYNC
-    ),
     "unfinished": lambda name, tag: parse(b"SELECT " + tag) + bind() + EXECUTE,
     "flush": lambda name, tag: parse(b"SELECT " + tag) + bind() + msg("H"),
     "sync": lambda name, tag: SYNC,

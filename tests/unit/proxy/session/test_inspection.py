@@ -12,7 +12,7 @@ def text(question: Question) -> bytes:
 
 
 def test_parameters_and_objects_are_asked_for_in_one_query() -> None:
-    both = text(Question(True, True, (b"my.own",), b"it's", b"sluice_1_"))
+    both = text(Question(True, True, names=(b"my.own",), user=b"it's", prefix=b"sluice_1_"))
     assert b"= 'session'" in both.replace(b"OPERATOR(pg_catalog.=)", b"=")
     assert b"E'{role,my.own}'::pg_catalog.text[]" in both
     assert b"session_user OPERATOR(pg_catalog.<>) E'it''s'" in both

@@ -1,5 +1,7 @@
 """SQL's PREPARE, EXECUTE and DEALLOCATE: names in texts, and places in errors."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,12 @@ from sluice_proxy.session.scripts import (
     rewrite,
 )
 from sluice_proxy.session.settings import DEFAULTS
-from sluice_proxy.session.statements import ClientStatements, ServerStatements, from_parse
+from sluice_proxy.session.statements import (
+    PREFIX,
+    ClientStatements,
+    ServerStatements,
+    from_parse,
+)
 from sluice_proxy.wire.expected import FORWARD, SKIP
 
 KNOWN = from_parse(b"SELECT $1\0\0\0", DEFAULTS, NOTHING)
@@ -34,10 +41,8 @@ def made(text: bytes, of: ClientStatements | None = None) -> Rewritten:
 
 def shown(rewritten: Rewritten) -> bytes:
     """With K for the known statement's name and M for those that the text makes."""
-    text = rewritten.text.replace(KNOWN.name, b"K")
-    for statement in rewritten.makes:
-        text = text.replace(statement.name, b"M")
-    return text
+    names = {statement.name: b"M" for statement in rewritten.makes} | {KNOWN.name: b"K"}
+    return re.sub(PREFIX + rb"\d+", lambda name: names[name[0]], rewritten.text)
 
 
 TEXTS = [

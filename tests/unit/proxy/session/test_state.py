@@ -24,7 +24,9 @@ def test_parameters_are_asked_for_once_when_they_may_be_set() -> None:
     state = SessionState()
     state.touch((b"a.b",))
     state.touch((b"c.d", b"a.b"))
-    assert asked(state) == Question(True, False, (b"a.b", b"c.d"), b"user", PREFIX)
+    assert asked(state) == Question(
+        True, False, names=(b"a.b", b"c.d"), user=b"user", prefix=PREFIX
+    )
     assert state.question("user") is None
     state.settings = SET
     state.touch()
@@ -74,7 +76,7 @@ def test_a_question_that_failed_waits_for_another_request() -> None:
     state.fail(asked(state))
     assert state.question("user") is None
     state.try_again()
-    assert asked(state) == Question(True, True, (), b"user", PREFIX)
+    assert asked(state) == Question(True, True, user=b"user", prefix=PREFIX)
 
 
 def test_what_discard_and_deallocate_do() -> None:
