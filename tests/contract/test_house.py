@@ -32,15 +32,17 @@ def test_a_folder_of_packages_is_no_package(folder: str) -> None:
     assert not (ROOT / folder / "__init__.py").exists()
 
 
-def test_tests_are_no_packages() -> None:
+def test_folders_of_tests_are_no_packages() -> None:
     found = [
         path
         for path in tracked()
         if path.name == "__init__.py"
         and path.parts[0] == "tests"
-        and path.parts[:2] != ("tests", "lib")
+        # The library, and what the differential suite is made of.
+        and path.parts[1] not in ("lib", "differential")
     ]
     assert found == []
+    assert not (ROOT / "tests" / "differential" / "__init__.py").exists()
 
 
 def test_the_top_level_is_fixed() -> None:

@@ -297,7 +297,11 @@ def test_wrong_password_and_unknown_role_are_one_answer(user: bytes, password: s
     talk = Talk(door()).give(Startup(0, {b"user": user}))
     with pytest.raises(AuthenticationFailed) as caught:
         prove(talk, password)
-    expected = f"The password that was provided for the role {user.decode()} is wrong."
+    name = user.decode()
+    expected = (
+        f'password authentication failed for user "{name}": '
+        f"The password that was provided for the role {name} is wrong."
+    )
     assert caught.value.message == expected
     assert caught.value.sqlstate == "28P01"
 

@@ -246,7 +246,9 @@ def _authenticate(door: Door, user: str, encrypted: bool) -> Generator[Command, 
 
 def wrong_password(user: str) -> AuthenticationFailed:
     """The same words for a wrong password and an unknown role: neither tells which it was."""
+    # PostgreSQL's words, which drivers and tools look for, and RDS Proxy's.
     return AuthenticationFailed(
+        f'password authentication failed for user "{user}": '
         f"The password that was provided for the role {user} is wrong.",
         hint="Roles and passwords are those of the Secrets named in spec.auth.",
     )

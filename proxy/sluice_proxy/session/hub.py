@@ -324,7 +324,7 @@ class Hub:
     def vacate(self, databases: tuple[bytes, ...]) -> None:
         for server in list(self.servers):
             name = server.key.database.encode("utf-8", "surrogateescape")
-            if name in databases and server.client is None and server.orphaned_at is None:
+            if name in databases:
                 self.pools.retire(server.key, server, "its database is wanted by somebody alone")
 
     def pid_of(self, pid: int) -> int:

@@ -112,7 +112,7 @@ class Keeper(Protocol):
         """One does."""
 
     def vacate(self, databases: tuple[bytes, ...]) -> None:
-        """Connections to these that nobody uses end."""
+        """Connections to these end: idle ones at once, the others with their clients' work."""
 
     def pid_of(self, pid: int) -> int:
         """The process id that the client was given which last held the server process `pid`."""
