@@ -156,9 +156,9 @@ def test_a_script_tells_of_each_statement_that_is_done() -> None:
 
 def test_the_error_of_a_script_is_put_right() -> None:
     names = client()
-    ahead = made(b"PREPARE q AS SELECT 3").makes
-    script = Script(made(b"EXECUTE known; bad", names), names, ServerStatements(), ahead)
-    place = len(ahead[0].prepare) + 1 + made(b"EXECUTE known; bad").text.index(b"bad") + 1
+    rewritten = made(b"EXECUTE known; bad", names)
+    script = Script(rewritten, names, ServerStatements(), ahead=50)
+    place = 50 + rewritten.text.index(b"bad") + 1
     assert script.edit_error(b"P", b"%d" % place) == b"16"
     assert script.edit_error(b"P", b"3") is None
     assert script.edit_error(b"M", b'"%b"' % KNOWN.name) == b'"known"'
