@@ -187,7 +187,7 @@ class Requests:
         if effects.databases:
             server.vacate(effects.databases)
         if effects.defines:
-            server.session.functions_due = True
+            server.on_definition()
         if effects.pins:
             server.pin(effects.pins)
 

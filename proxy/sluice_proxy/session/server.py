@@ -14,7 +14,7 @@ from sluice_proxy.session.pinning import PinReason
 from sluice_proxy.session.release import may_release
 from sluice_proxy.session.settings import Settings, changes, replay
 from sluice_proxy.session.state import SessionState
-from sluice_proxy.session.suspects import NOBODY
+from sluice_proxy.session.suspects import EVERYBODY, NOBODY
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages
 from sluice_proxy.wire.expected import CLOSE, QUERY, SKIP, TOO_LONG, ExpectedReplies, Note
@@ -154,6 +154,12 @@ class ServerConnection:
         self._keeper.on_sequences(self)
         self.pin(PinReason.SEQUENCE)
 
+    def on_definition(self) -> None:
+        """The client makes a function: until it is known what it does, any may do anything."""
+        self.suspects = EVERYBODY
+        self._keeper.learn_suspects(self, EVERYBODY)
+        self.session.functions_due = True
+
     def vacate(self, databases: tuple[bytes, ...]) -> None:
         """The client wants these databases for itself."""
         self._keeper.vacate(databases)
@@ -225,6 +231,8 @@ class ServerConnection:
         out, ready = answers.take(data, frames)
         if answers.failure is not None:
             self._break(answers.failure.message)
+        elif self.expected.own_in_doubt:
+            self._break("the server's answers cannot be told apart any more")
         elif answers.refused:
             self._refuse()
         elif (

@@ -135,6 +135,11 @@ class ExpectedReplies:
         return bool(self._queue) and bool(self._queue[0] & SKIP)
 
     @property
+    def own_in_doubt(self) -> bool:
+        """What the proxy asked by itself may be answered to the client."""
+        return self.doubt and any(entry & SKIP for entry in self._queue)
+
+    @property
     def own_query(self) -> bool:
         """The server runs a Query of the proxy's own.
 
@@ -166,7 +171,9 @@ class ExpectedReplies:
                 self.doubt |= entry & KIND in (QUERY, FUNCTION)
             else:
                 self._copied = False
-            self.unsynced = entry & KIND in _EXTENDED
+            if entry & (KIND | SKIP) != CLOSE | SKIP:
+                # A Close of the proxy's own begins nothing.
+                self.unsynced = entry & KIND in _EXTENDED
             self._append(entry)
         elif entry & KIND == SYNC:
             self.ignoring = self.unsynced = False
