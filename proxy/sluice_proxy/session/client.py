@@ -1,7 +1,7 @@
 """One client that is logged in: idle, waiting for a server connection, or holding one."""
 
 from itertools import count
-from typing import Final, Protocol
+from typing import Final
 
 from sluice_proxy.errors import (
     ClientProtocolError,
@@ -11,11 +11,11 @@ from sluice_proxy.errors import (
     ServerLost,
 )
 from sluice_proxy.pool import pool
-from sluice_proxy.pool.key import PoolKey
+from sluice_proxy.session.backlog import NOTHING, is_one_request, rebased
 from sluice_proxy.session.client_login import Login
 from sluice_proxy.session.inspection import Findings
+from sluice_proxy.session.lobby import Lobby
 from sluice_proxy.session.peer import Peer
-from sluice_proxy.session.pinning import lexable
 from sluice_proxy.session.profile import Profile, Start
 from sluice_proxy.session.requests import Requests
 from sluice_proxy.session.server import ServerConnection
@@ -34,45 +34,9 @@ GONE: Final = 4
 # Without a transaction these ask nothing of a server: a Flush, the end of a COPY that
 # failed. "The server ignores them", and so does the proxy.
 _IDLE_NOISE = frozenset((c.FLUSH, c.COPY_DONE, c.COPY_FAIL))
-_ENDED_BY_READY = frozenset((c.QUERY, c.SYNC, c.FUNCTION_CALL))
 _CANCELED = ErrorFields("ERROR", "57014", "canceling statement due to user request")
 
-
-_NOTHING: tuple[bytes, list[Frame]] = (b"", [])
 _numbers = count(1)
-
-
-def _rebased(data: bytes, frames: list[Frame]) -> tuple[bytes, list[Frame]]:
-    """What begins with the first of `frames`."""
-    start = frames[0][1]
-    if not start:
-        return data, frames
-    return data[start:], [(kind, first - start, end - start) for kind, first, end in frames]
-
-
-class Lobby(Protocol):
-    """What a client asks of the proxy as a whole."""
-
-    def now(self) -> float: ...
-
-    def acquire(self, client: "ClientSession") -> ServerConnection | None: ...
-
-    def give_up(self, client: "ClientSession") -> None: ...
-
-    def orphan(self, server: ServerConnection, cut: bool) -> None: ...
-
-    def profile(self, key: PoolKey) -> Profile | None:
-        """How sessions with these startup parameters begin, if that is known."""
-
-    def start(self, profile: Profile, login: Login) -> Start: ...
-
-    def learn_profile(self, key: PoolKey, profile: Profile) -> None: ...
-
-    def borrowed(self, waited: float) -> None: ...
-
-    def unused(self, server: ServerConnection) -> None: ...
-
-    def gone(self, client: "ClientSession") -> None: ...
 
 
 class ClientSession:
@@ -82,29 +46,9 @@ class ClientSession:
     """
 
     __slots__ = (
-        "_backlog",
-        "_blocked",
-        "_framer",
-        "_lobby",
-        "_login",
-        "_requests",
-        "_since",
-        "_start",
-        "encrypted",
-        "final",
-        "key",
-        "last_active",
-        "leaving",
-        "number",
-        "peer",
-        "pid",
-        "secret",
-        "server",
-        "settings",
-        "stalled",
-        "state",
-        "told",
-        "unnamed",
+        "_backlog", "_blocked", "_framer", "_lobby", "_login", "_requests", "_since", "_start",
+        "encrypted", "final", "key", "last_active", "leaving", "number", "peer", "pid", "secret",
+        "server", "settings", "stalled", "state", "told", "unnamed",
     )  # fmt: skip
 
     def __init__(self, peer: Peer, login: Login, pid: int, secret: bytes, lobby: Lobby):
@@ -119,7 +63,7 @@ class ClientSession:
         self._lobby = lobby
         self._framer = Framer(FROM_CLIENT, ClientProtocolError)
         self._requests = Requests()
-        self._backlog = _NOTHING
+        self._backlog = NOTHING
         self._since = 0.0
         self._blocked = False
         # It said goodbye, and hears what it asked for before.
@@ -190,15 +134,9 @@ class ClientSession:
         self._requests.start = self._start.lasting
         self.learn(self._start.parameters)
         self.state = IDLE
-        self.peer.write(
-            self.final
-            + messages.authentication(c.AUTH_OK)
-            + messages.parameter_statuses(self.told)
-            + messages.backend_key_data(self.pid, self.secret)
-            + messages.ready_for_query()
-        )
+        self.peer.write(self.final + messages.greeting(self.told, self.pid, self.secret))
         self.final = b""
-        ahead, self._backlog = self._backlog, _NOTHING
+        ahead, self._backlog = self._backlog, NOTHING
         self.peer.resume()
         if ahead[1]:
             self._wake(*ahead)
@@ -208,11 +146,7 @@ class ClientSession:
     def learn(self, parameters: dict[bytes, bytes]) -> None:
         """These are the parameters that the client knows of now."""
         self.told = parameters
-        self._requests.prepared.encoding = parameters.get(b"client_encoding", b"UTF8")
-        self._requests.lexable = lexable(
-            parameters.get(b"client_encoding", b""),
-            parameters.get(b"standard_conforming_strings", b""),
-        )
+        self._requests.learn(parameters)
 
     def keep(self, found: Findings) -> None:
         """This is what the session has set, now that its transaction is over."""
@@ -295,7 +229,7 @@ class ClientSession:
     def _stall(self, data: bytes, frames: list[Frame]) -> None:
         """What the next message means depends on an answer: it waits, and nothing is read."""
         self.stalled = True
-        self._backlog = _rebased(data, frames)
+        self._backlog = rebased(data, frames)
         self.peer.pause()
 
     def go_on(self) -> None:
@@ -303,7 +237,7 @@ class ClientSession:
         server = self.server
         if server is None:
             return
-        (data, frames), self._backlog = self._backlog, _NOTHING
+        (data, frames), self._backlog = self._backlog, NOTHING
         self.stalled = False
         try:
             self._forward(data, frames, 0)
@@ -331,7 +265,7 @@ class ClientSession:
             at += 1
         else:
             return
-        self._borrow(*_rebased(data, frames[at:]))
+        self._borrow(*rebased(data, frames[at:]))
 
     def _borrow(self, data: bytes, frames: list[Frame]) -> None:
         self._backlog = (data, frames)
@@ -370,7 +304,7 @@ class ClientSession:
         prefix = server.link(self, self.number, self.settings)
         if self._blocked:
             server.peer.pause()
-        (data, frames), self._backlog = self._backlog, _NOTHING
+        (data, frames), self._backlog = self._backlog, NOTHING
         self._forward(data, frames, 0, prefix)
 
     def refuse(self, error: ProxyError) -> None:
@@ -411,18 +345,11 @@ class ClientSession:
         self.end(error)
 
     def cancel_wait(self) -> bool:
-        """Cancels a request that still waits for a server connection; False if that cannot be.
-
-        Only a single request can be answered for: one Query, or one pipeline up to its Sync.
-        """
-        data, frames = self._backlog
-        ends = [kind for kind, _, _ in frames if kind in _ENDED_BY_READY]
-        if self.state != WAITING or len(ends) != 1 or frames[-1][0] not in _ENDED_BY_READY:
-            return False
-        if frames[-1][2] > len(data):
+        """Cancels a single request that still waits for a server connection; False if it cannot."""
+        if self.state != WAITING or not is_one_request(*self._backlog):
             return False
         self._lobby.give_up(self)
-        self._backlog = _NOTHING
+        self._backlog = NOTHING
         self.state = IDLE
         self.peer.write(messages.error_response(_CANCELED) + messages.ready_for_query())
         self.peer.resume()

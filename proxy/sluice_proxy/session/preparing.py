@@ -3,10 +3,8 @@
 Nothing is answered here: every ParseComplete and every error is the server's own.
 """
 
-from struct import Struct
-
-from sluice_proxy.errors import ClientProtocolError
 from sluice_proxy.session.pinning import NOTHING, Call, Effects, PinReason
+from sluice_proxy.session.renaming import Span, name_in, renamed
 from sluice_proxy.session.scripts import (
     Edit,
     Executing,
@@ -28,7 +26,6 @@ from sluice_proxy.session.statements import (
     Untaking,
     from_parse,
 )
-from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages
 from sluice_proxy.wire.expected import (
     BIND,
@@ -44,14 +41,11 @@ from sluice_proxy.wire.expected import (
 )
 from sluice_proxy.wire.framing import Frame
 
-_int32 = Struct("!i").pack
-
 # Statement and portal by which the proxy itself runs an SQL PREPARE amid extended messages.
 _HELPER = PREFIX + b"prepare"
 
 _NO_STATEMENT: tuple[Effects, Statement | None] = (NOTHING, None)
 
-Span = tuple[int, int]
 Edits = list[Edit]
 
 
@@ -89,7 +83,7 @@ class Preparations:
 
     def must_wait(self, server: ServerConnection, data: bytes, frame: Frame) -> bool:
         """Whether the name in this message means what an answer will tell."""
-        name = _name_in(data, frame)
+        name = name_in(data, frame)
         expected = server.expected
         return bool(name) and self.statements.is_uncertain(name, expected.sent, expected.answered)
 
@@ -122,7 +116,7 @@ class Preparations:
         if end > len(data) or len(self.statements) >= CLIENT_LIMIT:
             now = statement = Statement(effects)
             server.pin(PinReason.LONG_STATEMENT)
-            edits += _renamed(start, end, (start + 5, body - 1), statement.name)
+            edits += renamed(start, end, (start + 5, body - 1), statement.name)
         else:
             now, statement = self._from_parse(server, data[body:end], effects, start, edits)
             statement.version += 1
@@ -227,7 +221,7 @@ class Preparations:
         else:
             resolved = statement
             self.ensure(server, resolved, frame[0], edits, self.statements.version(name))
-        edits += _renamed(frame[0], frame[1], span, resolved.name)
+        edits += renamed(frame[0], frame[1], span, resolved.name)
         return [statement.effects, *more]
 
     def on_describe(self, server: ServerConnection, name: bytes, frame: Span, edits: Edits) -> None:
@@ -397,33 +391,9 @@ class Unnamed(Note):
 
     __slots__ = ("_before", "_preparations")
 
-    def __init__(
-        self, preparations: Preparations, before: tuple[Effects, Statement | None]
-    ) -> None:
+    def __init__(self, preparations: Preparations, before: tuple[Effects, Statement | None]):
         self._preparations = preparations
         self._before = before
 
     def undone(self) -> None:
         self._preparations.take_back_unnamed(self._before)
-
-
-def _name_in(data: bytes, frame: Frame) -> bytes:
-    """The named statement that a message is about; empty if it is about none."""
-    kind, start, end = frame
-    end = min(end, len(data))
-    if kind == c.PARSE:
-        return data[start + 5 : data.find(b"\x00", start + 5, end)]
-    if kind == c.BIND:
-        span = messages.statement_of_bind(data, start + 5, end)
-        return b"" if span is None else data[span[0] : span[1]]
-    if kind in (c.DESCRIBE, c.CLOSE) and data[start + 5 : start + 6] == b"S":
-        return data[start + 6 : end - 1]
-    return b""
-
-
-def _renamed(start: int, end: int, span: Span, name: bytes) -> Edits:
-    """The message at `start:end` with `name` where `span` is."""
-    length = end - start - 1 + len(name) - (span[1] - span[0])
-    if length > c.MAX_MESSAGE_LENGTH:
-        raise ClientProtocolError("invalid message length")
-    return [Edit(start + 1, start + 5, _int32(length)), Edit(span[0], span[1], name)]

@@ -14,6 +14,7 @@ from sluice_proxy.session.pinning import (
     PinReason,
     effects_of,
     effects_of_piece,
+    lexable,
 )
 from sluice_proxy.session.preparing import Preparations
 from sluice_proxy.session.scripts import Edit, edited
@@ -69,6 +70,12 @@ class Requests:
         # What RESET leads to; whether one was sent and that is still to be set again.
         self.start = DEFAULTS
         self._resets = False
+
+    def learn(self, parameters: dict[bytes, bytes]) -> None:
+        """The parameters that say how texts are to be read."""
+        encoding = parameters.get(b"client_encoding", b"")
+        self.prepared.encoding = encoding
+        self.lexable = lexable(encoding, parameters.get(b"standard_conforming_strings", b""))
 
     def effects(self, data: bytes, frame: Frame) -> Effects:
         """Of the text in a Query or Parse."""

@@ -105,6 +105,16 @@ def authentication(code: int, body: bytes = b"") -> bytes:
     return message(b"R", _int32.pack(code) + body)
 
 
+def greeting(parameters: Mapping[bytes, bytes], pid: int, secret: bytes) -> bytes:
+    """From AuthenticationOk to the first ReadyForQuery."""
+    return (
+        authentication(c.AUTH_OK)
+        + parameter_statuses(parameters)
+        + backend_key_data(pid, secret)
+        + ready_for_query()
+    )
+
+
 def negotiate_protocol_version(minor: int, unknown_options: list[bytes]) -> bytes:
     """Says that 3.`minor` is what will be spoken, and which `_pq_.` options are unknown."""
     names = b"".join(name + b"\x00" for name in unknown_options)
