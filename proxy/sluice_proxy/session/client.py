@@ -90,8 +90,6 @@ class ClientSession:
     def holds_long(self) -> bool:
         return self._requests.prepared.statements.holds_long
 
-    # Coming in
-
     def begin(self) -> None:
         """Greets the client, at once if it is known how a session like this begins."""
         profile = self._lobby.profile(self.key)
@@ -140,8 +138,6 @@ class ClientSession:
         self.peer.resume()
         if ahead[1]:
             self._wake(*ahead)
-
-    # The session
 
     def learn(self, parameters: dict[bytes, bytes]) -> None:
         """These are the parameters that the client knows of now."""

@@ -138,7 +138,8 @@ ENCODINGS = [
           + SYNC, rerun("b"), rerun("a"), pitfalls=(13, 35)),
     story("names of statements in LATIN1", query("SET client_encoding = 'LATIN1'"),
           query(b"PREPARE \xe9 AS SELECT '\xe8'"), query(b"EXECUTE \xe9"), query("RESET "
-          "client_encoding"), query("EXECUTE é"), query("DEALLOCATE é"), exceptions=("spelled_names",), pitfalls=(22, 35)),
+          "client_encoding"), query("EXECUTE é"), query("DEALLOCATE é"),
+          exceptions=("spelled_names",), pitfalls=(22, 35)),
     story("settings in LATIN1", query("SET client_encoding = 'LATIN1'"), query(b"SET my.own = "
           b"'\xe9'"), query("SHOW my.own"), ONE + SYNC, query("RESET client_encoding"),
           query("SHOW my.own"), ONE + SYNC, query("SHOW my.own"), pitfalls=(32, 35)),

@@ -160,17 +160,21 @@ SEQUENCES = "CREATE SEQUENCE one; CREATE SEQUENCE two START 10; CREATE TABLE t (
 VALUES = [
     story("currval and lastval", query("SELECT nextval('one')"), query("SELECT currval('one'), "
           "lastval()"), query("SELECT nextval('two')"), query("SELECT currval('one'), "
-          "currval('two'), lastval()"), setup=SEQUENCES, exceptions=("passed_sequences",), pitfalls=(34,)),
+          "currval('two'), lastval()"), setup=SEQUENCES,
+          exceptions=("passed_sequences",), pitfalls=(34,)),
     story("before any nextval", query("SELECT currval('one')"), query("SELECT lastval()"),
           query("SELECT 1"), setup=SEQUENCES, pitfalls=(34,)),
     story("after INSERT", query("INSERT INTO t (n) VALUES (5)"), query("SELECT "
           "currval('t_id_seq'), lastval()"), query("SELECT "
-          "currval(pg_get_serial_sequence('t', 'id'))"), setup=SEQUENCES, exceptions=("passed_sequences",), pitfalls=(34,)),
+          "currval(pg_get_serial_sequence('t', 'id'))"), setup=SEQUENCES,
+          exceptions=("passed_sequences",), pitfalls=(34,)),
     story("by extended protocol", whole("INSERT INTO t (n) VALUES ($1)", "5"), whole("SELECT "
-          "lastval()"), whole("SELECT currval('t_id_seq')"), setup=SEQUENCES, exceptions=("passed_sequences",), pitfalls=(34,)),
+          "lastval()"), whole("SELECT currval('t_id_seq')"), setup=SEQUENCES,
+          exceptions=("passed_sequences",), pitfalls=(34,)),
     story("setval", query("SELECT setval('one', 40)"), query("SELECT currval('one')"),
           query("SELECT setval('one', 50, false)"), query("SELECT nextval('one')"),
-          query("SELECT lastval()"), setup=SEQUENCES, exceptions=("passed_sequences",), pitfalls=(34,)),
+          query("SELECT lastval()"), setup=SEQUENCES,
+          exceptions=("passed_sequences",), pitfalls=(34,)),
     story("in one transaction", query("BEGIN; SELECT nextval('one')"), query("SELECT lastval()"),
           query("ROLLBACK"), query("SELECT lastval()"), setup=SEQUENCES, pitfalls=(34,)),
 ]  # fmt: skip
