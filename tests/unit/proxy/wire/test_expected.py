@@ -502,3 +502,12 @@ def test_a_ready_may_be_kept_back_and_given_later() -> None:
 @pytest.mark.parametrize("before", ["", "> P", "> Q c"])
 def test_nothing_is_kept_back_where_no_ready_comes(before: str) -> None:
     assert not converse(before).hold_last()
+
+
+def test_what_the_proxy_asked_by_itself_is_lost_when_answers_are_in_doubt() -> None:
+    expected = ExpectedReplies()
+    expected.push(QUERY)
+    expected.push(QUERY | SKIP)
+    assert not expected.own_in_doubt
+    expected.doubt = True
+    assert expected.own_in_doubt

@@ -209,3 +209,12 @@ def test_strings_up_to_the_empty_one(body: bytes, strings: list[bytes]) -> None:
 def test_what_surely_replaces_the_unnamed_statement(message: bytes, replaces: bool) -> None:
     assert messages.replaces_unnamed(message, len(message)) is replaces
     assert not messages.replaces_unnamed(message[:-1], len(message))
+
+
+def test_a_greeting_has_parameters_and_a_key() -> None:
+    assert messages.greeting({b"a": b"b"}, 7, b"key!") == (
+        b"R\0\0\0\x08\0\0\0\0"
+        + b"S\0\0\0\x08a\0b\0"
+        + b"K\0\0\0\x0c\0\0\0\x07key!"
+        + b"Z\0\0\0\x05I"
+    )
