@@ -212,9 +212,10 @@ def test_what_surely_replaces_the_unnamed_statement(message: bytes, replaces: bo
 
 
 def test_a_greeting_has_parameters_and_a_key() -> None:
-    assert messages.greeting({b"a": b"b"}, 7, b"key!") == (
-        b"R\0\0\0\x08\0\0\0\0"
-        + b"S\0\0\0\x08a\0b\0"
-        + b"K\0\0\0\x0c\0\0\0\x07key!"
-        + b"Z\0\0\0\x05I"
+    parts = (
+        b"R\0\0\0\x08\0\0\0\0",
+        b"S\0\0\0\x08a\0b\0",
+        b"K\0\0\0\x0c\0\0\0\x07key!",
+        b"Z\0\0\0\x05I",
     )
+    assert messages.greeting({b"a": b"b"}, 7, b"key!") == b"".join(parts)
