@@ -506,8 +506,8 @@ def test_nothing_is_kept_back_where_no_ready_comes(before: str) -> None:
 
 def test_what_the_proxy_asked_by_itself_is_lost_when_answers_are_in_doubt() -> None:
     expected = ExpectedReplies()
-    expected.push(QUERY)
-    expected.push(QUERY | SKIP)
+    expected.push(x.QUERY)
+    expected.push(x.QUERY | SKIP)
     assert not expected.own_in_doubt
     expected.doubt = True
     assert expected.own_in_doubt
