@@ -215,8 +215,6 @@ class ServerConnection:
     def pid_of(self, pid: int) -> int:
         return self._keeper.pid_of(pid)
 
-    # What the server says
-
     def on_bytes(self, data: bytes) -> None:
         """A read from the server: at most one write to the client comes of it."""
         if self.closing:
@@ -255,6 +253,10 @@ class ServerConnection:
                 client.peer.write(out)
             if client.stalled:
                 client.go_on()
+            if client.leaving and self.expected.copy_in and not self.expected.doubt:
+                # Its goodbye stands amid a COPY that was not known of: the server's to judge.
+                self.expected.doubt = True
+                self.peer.write(messages.TERMINATE)
         if self.delayed and not self.expected.own_query:
             self._keeper.cancel_now(self)
 
