@@ -237,7 +237,9 @@ def test_a_question_that_fails_keeps_the_connection_and_is_asked_again() -> None
     client.sends(query(b"SET x = 1"))
     server.sends(DONE, ready())
     assert client.sees() == DONE + ready()
-    server.sees()
+    assert b"SET LOCAL statement_timeout" not in server.sees()
+    server.sends(error(b"57014"), ready())
+    assert b"SET LOCAL statement_timeout" in server.sees(), "once again, without the timeout"
     server.sends(error(b"57014"), ready())
     assert not server.idle
     assert server.sees() == b"", "not at once again"

@@ -24,6 +24,11 @@ _HIDDEN = (
     b" UNION ALL SELECT 's', n, pg_catalog.current_setting(n, true)"
     b" FROM pg_catalog.unnest(%b::pg_catalog.text[]) AS n"
 )
+# All in one transaction; what the timeout was is read before.
+_WITHOUT_TIMEOUT = (
+    b"SELECT 's', 'statement_timeout', pg_catalog.current_setting('statement_timeout');"
+    b" SET LOCAL statement_timeout TO 0; "
+)
 _STARTUP_ONLY = (
     b" UNION ALL SELECT 'o', name, setting FROM pg_catalog.pg_settings"
     b" WHERE source OPERATOR(pg_catalog.=) 'client'"
@@ -66,7 +71,8 @@ class Question:
     """What is asked: parameters (`names`: those with a dot too), objects, functions.
 
     `source` is pg_settings' word for who set them; `user` logged in, `prefix` begins the
-    names of the proxy's own prepared statements.
+    names of the proxy's own prepared statements. `patient`: whatever the session's own
+    statement_timeout is.
     """
 
     settings: bool = False
@@ -76,6 +82,7 @@ class Question:
     user: bytes = b""
     prefix: bytes = b""
     source: bytes = b"session"
+    patient: bool = False
 
     def query(self) -> bytes:
         """The Query message."""
@@ -88,7 +95,8 @@ class Question:
             parts.append(suspects.QUESTION)
         if self.objects:
             parts.append(_OBJECTS % (self.prefix, messages.literal(self.user), self.prefix))
-        return messages.query(b" UNION ALL ".join(parts))
+        ahead = _WITHOUT_TIMEOUT if self.patient else b""
+        return messages.query(ahead + b" UNION ALL ".join(parts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,11 +188,11 @@ class Requests:
             self.prepared.statements.wipe(server.expected.sent)
         if effects.resets and self.start.values:
             self._resets = True
-            server.mask(self.start)
+            server.answers.mask(self.start)
         if effects.sequences:
             server.on_sequences()
         if effects.databases:
-            server.vacate(effects.databases)
+            server.keeper.vacate(effects.databases)
         if effects.defines:
             server.on_definition()
         if effects.pins:

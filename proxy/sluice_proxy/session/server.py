@@ -31,8 +31,8 @@ class ServerConnection:
     """
 
     __slots__ = (
-        "_blocked", "_discarding", "_keeper", "_started", "_unsure", "answers", "cancels", "client",
-        "closing", "delayed", "expected", "foreign", "idle_since", "key", "last_client", "last_pid",
+        "_blocked", "_discarding", "_started", "_unsure", "answers", "cancels", "client", "closing",
+        "delayed", "expected", "foreign", "idle_since", "keeper", "key", "last_client", "last_pid",
         "login", "orphaned_at", "parameters", "peer", "session", "slot_foreign", "slot_ready",
         "suspect", "suspects",
     )  # fmt: skip
@@ -41,7 +41,7 @@ class ServerConnection:
         self.key = key
         self.peer = peer
         self.login = login
-        self._keeper = keeper
+        self.keeper = keeper
         self.expected = ExpectedReplies()
         self.session = SessionState()
         self.session.settings = login.settings
@@ -101,8 +101,6 @@ class ServerConnection:
             and (client is None or not (client.mid_message or client.stalled))
         )
 
-    # The client's session
-
     def link(self, client: Client, number: int, wanted: Settings) -> bytes:
         """`client` holds this connection from now on; what to send before its first message."""
         self.client = client
@@ -119,11 +117,11 @@ class ServerConnection:
         self.foreign = self.last_client != number
         self.last_client = number
         self.last_pid = client.pid
-        if self.foreign and self._keeper.asks_sequences(self.key):
+        if self.foreign and self.keeper.asks_sequences(self.key):
             self.foreign = False
             ahead.append(messages.DISCARD_SEQUENCES)
             self.expected.push(QUERY | SKIP)
-        self.suspects = self._keeper.suspects(self)
+        self.suspects = self.keeper.suspects(self)
         if wanted is not self.session.settings:
             ahead += self._follow(wanted)
         elif self.parameters is not client.told and (news := self.answers.changes_untold()):
@@ -151,24 +149,20 @@ class ServerConnection:
 
     def on_sequences(self) -> None:
         """The client asks for what its session took of a sequence."""
-        self._keeper.on_sequences(self)
+        self.keeper.on_sequences(self)
         self.pin(PinReason.SEQUENCE)
 
     def on_definition(self) -> None:
         """The client makes a function: until it is known what it does, any may do anything."""
         self.suspects = EVERYBODY
-        self._keeper.learn_suspects(self, EVERYBODY)
+        self.keeper.learn_suspects(self, EVERYBODY)
         self.session.functions_due = True
-
-    def vacate(self, databases: tuple[bytes, ...]) -> None:
-        """The client wants these databases for itself."""
-        self._keeper.vacate(databases)
 
     def pin(self, reasons: PinReason) -> None:
         """Keeps the connection with its client. Told once for each new reason."""
-        new = self.session.pin(reasons & ~self._keeper.excused())
+        new = self.session.pin(reasons & ~self.keeper.excused())
         if new:
-            self._keeper.pinned(self, new)
+            self.keeper.pinned(self, new)
 
     def inspect_start(self, client: Client, names: tuple[bytes, ...]) -> None:
         """Asks with what this connection was started; `client.on_started` follows."""
@@ -184,23 +178,30 @@ class ServerConnection:
     def on_inspected(self, question: Question, found: Findings | None) -> None:
         if found is None:
             self.session.fail(question)
-            if question.settings:
-                self.pin(PinReason.SESSION_SETTING)
+            if question.patient:
+                self._on_silence(question)
             return
         if question.functions:
-            self._keeper.learn_suspects(self, found.functions)
+            self.keeper.learn_suspects(self, found.functions)
             self.suspects = found.functions
         if found.wiped and self.session.wipe_unseen() and self.client is not None:
             self.client.on_wiped(b"DEALLOCATE ALL")
-        self.session.learn(question, found, self._keeper.excused())
+        self.session.learn(question, found, self.keeper.excused())
         if question.settings and self.client is not None:
             self.client.keep(found)
 
+    def _on_silence(self, question: Question) -> None:
+        """The catalogs cannot be asked at all: what is not known pins."""
+        if question.settings:
+            self.pin(PinReason.SESSION_SETTING)
+        if question.functions:
+            # A server that has no such catalogs; its other clients are not to wait for that.
+            self.session.functions_due = False
+            self.keeper.learn_suspects(self, NOBODY)
+            self.suspects = NOBODY
+
     def on_replay_failed(self) -> None:
         self.answers.on_replay_failed()
-
-    def mask(self, names: Settings) -> None:
-        self.answers.mask(names)
 
     def unmask(self) -> None:
         self.answers.unmask()
@@ -210,10 +211,10 @@ class ServerConnection:
 
     def read_only(self) -> None:
         """The server refused to write."""
-        self._keeper.read_only(self)
+        self.keeper.read_only(self)
 
     def pid_of(self, pid: int) -> int:
-        return self._keeper.pid_of(pid)
+        return self.keeper.pid_of(pid)
 
     def on_bytes(self, data: bytes) -> None:
         """A read from the server: at most one write to the client comes of it."""
@@ -258,9 +259,7 @@ class ServerConnection:
                 self.expected.doubt = True
                 self.peer.write(messages.TERMINATE)
         if self.delayed and not self.expected.own_query:
-            self._keeper.cancel_now(self)
-
-    # Letting go
+            self.keeper.cancel_now(self)
 
     def _on_ready(self) -> None:
         if self.client is not None:
@@ -297,7 +296,7 @@ class ServerConnection:
         self.session.rest()
         self.peer.resume()
         client.on_released()
-        self._keeper.freed(self)
+        self.keeper.freed(self)
 
     def reconsider(self) -> None:
         """Something other than a reply changed, such as the end of a cancel request."""
@@ -307,11 +306,11 @@ class ServerConnection:
     def orphan(self, now: float, cut: bool) -> None:
         """The client left. `cut`: in the middle of a message, which nobody can complete."""
         self.client = None
-        self._keeper.cancel_now(self)
+        self.keeper.cancel_now(self)
         self.orphaned_at = now
         self.peer.resume()
         if cut or self.expected.copy_in:
-            self._keeper.unfit(self, "the client left in the middle of a message")
+            self.keeper.unfit(self, "the client left in the middle of a message")
         else:
             self.clean_up()
 
@@ -320,7 +319,7 @@ class ServerConnection:
         waits = bool(self.cancels) or not self.settled
         step = next_step(self.session, self.expected, self.status, waits, self._discarding)
         if step is Step.GIVE_UP:
-            self._keeper.unfit(self, "its client left something that cannot be undone")
+            self.keeper.unfit(self, "its client left something that cannot be undone")
         elif step is Step.ROLL_BACK:
             self._run(_ROLLBACK)
         elif step is Step.DISCARD:
@@ -332,7 +331,7 @@ class ServerConnection:
             self._discarding = False
             self.session.rest()
             self.orphaned_at = None
-            self._keeper.freed(self)
+            self.keeper.freed(self)
 
     def _run(self, query: bytes) -> None:
         self.expected.push(QUERY | SKIP)
@@ -341,7 +340,7 @@ class ServerConnection:
     def _break(self, reason: str) -> None:
         client = self.client
         self.client = None
-        self._keeper.unfit(self, reason)
+        self.keeper.unfit(self, reason)
         if client is not None:
             client.on_server_lost(told=self.answers.mid_message)
 
@@ -349,7 +348,7 @@ class ServerConnection:
         """The client's parameters cannot be set here: it is told, and nothing was executed."""
         error = messages.parse_error(self.answers.refused)
         client, self.client = self.client, None
-        self._keeper.unfit(self, "a client's parameters cannot be set again")
+        self.keeper.unfit(self, "a client's parameters cannot be set again")
         if client is not None:
             message = f"cannot set the session's parameters again: {error.message}"
             client.on_refused(
@@ -373,13 +372,13 @@ class ServerConnection:
         client = self.client
         self.client = None
         if self.delayed:
-            self._keeper.cancel_now(self)
+            self.keeper.cancel_now(self)
         if self.closing:
-            self._keeper.closed(self)
+            self.keeper.closed(self)
             return
         # Whatever is still under way, such as a cancel request, has nothing to clean up.
         self.closing = True
-        self._keeper.lost(self)
+        self.keeper.lost(self)
         if client is not None:
             client.on_server_lost(told=self.answers.told_fatal or self.answers.mid_message)
 

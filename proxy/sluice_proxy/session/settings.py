@@ -165,8 +165,9 @@ def from_rows(rows: Iterable[tuple[bytes, bytes | None]]) -> Settings:
     values: dict[bytes, bytes] = {}
     seen: set[bytes] = set()
     for name, value in rows:
-        if value is None or name.lower() in seen or (name == b"role" and value == b"none"):
+        if name.lower() in seen:
             continue
         seen.add(name.lower())
-        values[name] = value
+        if value is not None and not (name == b"role" and value == b"none"):
+            values[name] = value
     return settings(values)

@@ -16,16 +16,9 @@ class SessionState:
     """
 
     __slots__ = (
-        "_in_vain",
-        "_look",
-        "_names",
-        "functions_due",
-        "pins",
-        "prepared",
-        "settings",
-        "taken",
-        "touched",
-    )
+        "_in_vain", "_look", "_names", "_patient", "functions_due", "pins", "prepared", "settings",
+        "taken", "touched",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.settings = DEFAULTS
@@ -42,6 +35,8 @@ class SessionState:
         self._look = False
         # The last inspection failed: the next one waits for another request.
         self._in_vain = False
+        # The next one does not mind the session's statement_timeout.
+        self._patient = False
 
     def touch(self, names: tuple[bytes, ...] = ()) -> None:
         """Parameters may be set, `names` with a dot among them."""
@@ -75,7 +70,7 @@ class SessionState:
         set_before = (known for known in self.settings.values if b"." in known)
         names = tuple(dict.fromkeys((*set_before, *self._names)))
         functions, self.functions_due = self.functions_due, False
-        return Question(settings, objects, functions, names, name, PREFIX)
+        return Question(settings, objects, functions, names, name, PREFIX, patient=self._patient)
 
     def learn(self, question: Question, found: Findings, excused: PinReason) -> None:
         """What the catalogs said."""
@@ -87,8 +82,10 @@ class SessionState:
             self.pins = self.pins & ~PROVABLE | found.pins & ~excused
 
     def fail(self, question: Question) -> None:
-        """They could not be asked, for a timeout of the client's perhaps."""
-        self._in_vain = True
+        """They could not be asked."""
+        # At first for a timeout of the client's, perhaps.
+        self._in_vain = self._patient
+        self._patient = True
         self.touched |= question.settings
         self.functions_due |= question.functions
         self._look |= question.objects
@@ -123,5 +120,5 @@ class SessionState:
 
     def rest(self) -> None:
         """The next client's session begins."""
-        self.touched = self._look = self._in_vain = False
+        self.touched = self._look = self._in_vain = self._patient = False
         self._names = ()

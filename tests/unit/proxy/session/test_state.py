@@ -74,9 +74,12 @@ def test_a_question_that_failed_waits_for_another_request() -> None:
     state.touch()
     state.pin(PinReason.LISTEN)
     state.fail(asked(state))
+    patient = asked(state)
+    assert patient == Question(True, True, user=b"user", prefix=PREFIX, patient=True)
+    state.fail(patient)
     assert state.question("user") is None
     state.try_again()
-    assert asked(state) == Question(True, True, user=b"user", prefix=PREFIX)
+    assert asked(state) == patient
 
 
 def test_what_discard_and_deallocate_do() -> None:
