@@ -44,6 +44,8 @@ _uint32_at = Struct("!I").unpack_from
 # pg_proc's fixed object ids of what leaves something behind: set_config, and the advisory
 # locks that last for the session.
 _SET_CONFIG = 2077
+# Bytes of a Bind's values in which the name of a parameter is looked for.
+_VALUES_LIMIT = 8192
 # Before these a Close may stand: not amid a COPY, nor before what an Execute is to be refused.
 _AFTER_TAKEN = frozenset((c.QUERY, c.PARSE, c.BIND, c.DESCRIBE, c.CLOSE, c.FUNCTION_CALL))
 _LOCKS = frozenset((2880, 2881, 2882, 2883, 2886, 2887, 2888, 2889))
@@ -107,11 +109,6 @@ class Requests:
         if self._watching:
             self._watch(server, data[:rest])
             self._watching = rest > len(data)
-        if server.foreign and frames:
-            server.foreign = False
-            if sql.ASKS_SEQUENCE.search(data) is not None:
-                server.expected.push(QUERY | SKIP)
-                self._edits.append(Edit(frames[0][1], frames[0][1], messages.DISCARD_SEQUENCES))
         count = len(frames)
         for number, frame in enumerate(frames):
             if self.prepared.is_changing and self._must_wait(server, data, frame):
@@ -202,6 +199,8 @@ class Requests:
         self.queries += 1
         effects = self._judged(server, frame, data)
         _, start, end = frame
+        if effects.sequences and server.foreign:
+            self._forget_sequences(server, start)
         if end > len(data):
             self._watching = True
             self._tail = data[-sql.OVERLAP :]
@@ -235,6 +234,8 @@ class Requests:
             self._on_malformed(server, PARSE, cut)
             return
         effects = self._judged(server, frame, data)
+        if effects.sequences and server.foreign:
+            self._forget_sequences(server, start)
         if cut:
             # What it does shows when it runs; a part of it is still to be seen.
             self._watching = True
@@ -294,6 +295,19 @@ class Requests:
             elif function in _LOCKS:
                 server.pin(PinReason.ADVISORY_LOCK)
         server.expected.push(FUNCTION)
+
+    def _forget_sequences(self, server: ServerConnection, at: int) -> None:
+        """What this session took of a sequence was another client's, unless this one took of one.
+
+        It may have where it has asked for more than the beginning of a transaction. From the
+        next time on this pool's connections forget at each change of clients.
+        """
+        expected = server.expected
+        server.foreign = False
+        if not expected.unsynced and expected.sent - server.linked_at <= 1:
+            server.slot_ready = False
+            expected.push(QUERY | SKIP)
+            self._edits.append(Edit(at, at, messages.DISCARD_SEQUENCES))
 
     def _restore(self, server: ServerConnection, at: int) -> None:
         """Behind a RESET: the client's startup parameters are set like any others."""

@@ -33,8 +33,8 @@ class ServerConnection:
     __slots__ = (
         "_blocked", "_discarding", "_started", "_unsure", "answers", "cancels", "client", "closing",
         "delayed", "expected", "foreign", "idle_since", "keeper", "key", "last_client", "last_pid",
-        "login", "orphaned_at", "parameters", "peer", "session", "slot_foreign", "slot_ready",
-        "suspect", "suspects",
+        "linked_at", "login", "orphaned_at", "parameters", "peer", "session", "slot_foreign",
+        "slot_ready", "suspect", "suspects",
     )  # fmt: skip
 
     def __init__(self, key: PoolKey, peer: Peer, login: LoggedIn, keeper: Keeper):
@@ -57,6 +57,7 @@ class ServerConnection:
         # The process id that this client was given.
         self.last_pid = 0
         self.foreign = True
+        self.linked_at = 0  # `expected.sent` when it came
         # Functions that change the session behind a text.
         self.suspects = NOBODY
         self.idle_since = 0.0
@@ -115,6 +116,7 @@ class ServerConnection:
         for _ in ahead:
             self.expected.push(CLOSE | SKIP)
         self.foreign = self.last_client != number
+        self.linked_at = self.expected.sent
         self.last_client = number
         self.last_pid = client.pid
         if self.foreign and self.keeper.asks_sequences(self.key):

@@ -31,9 +31,6 @@ _ANYWHERE = (
     b'u&"',
 )
 
-# Asks for the value that the session took last of a sequence.
-ASKS_SEQUENCE = re.compile(rb"(?:curr|last)val", re.IGNORECASE)
-
 # The longest word above and its surroundings fit in this many bytes, so that a text read
 # in pieces misses none when the pieces overlap by as much.
 OVERLAP = 64
@@ -61,7 +58,10 @@ STRING = b"'"
 UNICODE_NAME = b'u&"'
 
 # Names of parameters that an extension or an application made up: they hold a dot.
-_DOTTED = re.compile(rb"[A-Za-z_\x80-\xff][\w$\x80-\xff]*(?:\.[A-Za-z_\x80-\xff][\w$\x80-\xff]*)+")
+# One begins where no other word goes on: the text is passed over once, however long it is.
+_DOTTED = re.compile(
+    rb"(?<![\w$\x80-\xff])[A-Za-z_\x80-\xff][\w$\x80-\xff]*(?:\.[A-Za-z_\x80-\xff][\w$\x80-\xff]*)+"
+)
 _NAME_LIMIT = 63
 _NAMES_LIMIT = 100
 

@@ -117,14 +117,6 @@ def test_no_text_makes_more_names_than_are_asked_for() -> None:
     assert len(sql.dotted_names(b" ".join(b"a.b%d" % n for n in range(1000)))) == 100
 
 
-@pytest.mark.parametrize(
-    ("text", "asks"),
-    [(b"SELECT currval('s')", True), (b"select LASTVAL()", True), (b"SELECT nextval('s')", False)],
-)
-def test_who_asks_for_what_the_session_took_of_a_sequence(text: bytes, asks: bool) -> None:
-    assert (sql.ASKS_SEQUENCE.search(text) is not None) is asks
-
-
 SCANNED = [
     (b"SELECT 1", False),
     (b"  set x = 1", True),
