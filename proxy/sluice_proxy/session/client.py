@@ -167,7 +167,7 @@ class ClientSession:
                 self._forward(data, frames, rest)
             elif frames:
                 self._wake(data, frames)
-            if framer.failure is not None:
+            if framer.failure is not None and self.state != LINKED:
                 self._on_failure(framer.failure)
         except ClientProtocolError as error:
             self._reject(error)
@@ -175,12 +175,14 @@ class ClientSession:
     def _on_failure(self, error: ProxyError) -> None:
         """What follows on good messages is none: they are answered before that is said."""
         server = self.server
-        if server is None or self.stalled or not server.expected.owes_client:
+        if self._backlog[1]:
+            return
+        if server is None or not server.expected.owes_client:
             self._reject(error)
             return
         # The server says it in its own words, and ends the connection.
-        server.expected.doubt = True
         server.peer.write(self._framer.refused)
+        self.stalled = True
         self.peer.pause()
 
     def _reject(self, error: ProxyError) -> None:
@@ -209,6 +211,8 @@ class ClientSession:
         elif rest and not self._framer.remain:
             # The rest of a message that the server had already answered, as in a failed COPY.
             server.reconsider()
+        elif self._framer.failure is not None:
+            self._on_failure(self._framer.failure)
 
     def _on_terminate(self, server: ServerConnection) -> None:
         """What was asked before the goodbye is still done, and answered."""
@@ -231,9 +235,9 @@ class ClientSession:
     def go_on(self) -> None:
         """Something was answered."""
         server = self.server
-        if server is None:
-            return
         (data, frames), self._backlog = self._backlog, NOTHING
+        if server is None or not frames:
+            return
         self.stalled = False
         try:
             self._forward(data, frames, 0)
@@ -304,7 +308,6 @@ class ClientSession:
         self._forward(data, frames, 0, prefix)
 
     def refuse(self, error: ProxyError) -> None:
-        """No server connection will come."""
         if self.state == GREETING:
             # As on the server: who it is was proved, and what it wants is refused after that.
             self.peer.write(self.final + messages.authentication(c.AUTH_OK))
@@ -362,7 +365,6 @@ class ClientSession:
         self.leave()
 
     def on_closed(self) -> None:
-        """The socket is gone."""
         self.leave()
 
     def end(self, error: ErrorFields | None) -> None:
@@ -387,7 +389,6 @@ class ClientSession:
         self.peer.close()
 
     def on_blocked(self) -> None:
-        """The client takes no more for now."""
         self._blocked = True
         if self.server is not None:
             self.server.peer.pause()
