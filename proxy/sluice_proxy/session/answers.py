@@ -5,18 +5,19 @@ that are looked into.
 """
 
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from sluice_proxy.errors import ProxyError, ServerProtocolError
-from sluice_proxy.session.neighbours import Client
 from sluice_proxy.session.scripts import Executing
 from sluice_proxy.session.settings import Settings
-from sluice_proxy.session.state import SessionState
 from sluice_proxy.session.statements import PREFIX
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages
-from sluice_proxy.wire.expected import SKIP, ExpectedReplies
+from sluice_proxy.wire.expected import SKIP
 from sluice_proxy.wire.framing import FROM_SERVER, FROM_SERVER_ROWS, Frame, Framer
+
+if TYPE_CHECKING:
+    from sluice_proxy.session.server import ServerConnection
 
 _LOOKED_INTO: Final = frozenset(
     (c.DATA_ROW, c.PARAMETER_STATUS, c.COMMAND_COMPLETE, c.ERROR_RESPONSE, c.NOTIFICATION)
@@ -27,21 +28,6 @@ _NO_NAMES: Final[dict[bytes, bytes]] = {}
 _STALE_PLAN: Final = b"cached plan must not change result type"
 # The server reports these of its own accord, whatever a client did.
 _SERVERS_OWN: Final = frozenset((b"in_hot_standby", b"is_superuser", b"session_authorization"))
-
-
-class Held(Protocol):
-    """The server connection, and who holds it."""
-
-    expected: ExpectedReplies
-    session: SessionState
-    parameters: dict[bytes, bytes]
-    client: Client | None
-
-    def read_only(self) -> None:
-        """The server refused to write."""
-
-    def pid_of(self, pid: int) -> int:
-        """The process id that the client was given which last held the server process `pid`."""
 
 
 class Answers:
@@ -55,7 +41,7 @@ class Answers:
         "status", "told_fatal",
     )  # fmt: skip
 
-    def __init__(self, held: Held):
+    def __init__(self, held: "ServerConnection"):
         self._held = held
         self._framer = Framer(FROM_SERVER, ServerProtocolError)
         # Reports of these parameters are kept from the client for a moment.
@@ -197,7 +183,7 @@ class Answers:
     def _on_notification(self, body: bytes) -> bytes | None:
         """The process that notified, by the id which its client was given."""
         self._held.expected.on_reply(c.NOTIFICATION)
-        pid = self._held.pid_of(int.from_bytes(body[:4], "big"))
+        pid = self._held.keeper.pid_of(int.from_bytes(body[:4], "big"))
         return messages.message(b"A", pid.to_bytes(4, "big") + body[4:])
 
     def _on_row(self, body: bytes) -> bytes | None:
@@ -215,7 +201,7 @@ class Answers:
             # Each is made anew when it is used next.
             self._held.session.prepared.clear()
         if _READ_ONLY in body:
-            self._held.read_only()
+            self._held.keeper.read_only(self._held)
         note = self._held.expected.front_note
         if self._held.expected.on_reply(c.ERROR_RESPONSE) & SKIP:
             if self.refused:

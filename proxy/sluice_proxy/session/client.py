@@ -320,6 +320,10 @@ class ClientSession:
     def on_released(self) -> None:
         self._requests.prepared.rest()
         self.server = None
+        if self.state == GREETING:
+            # Nothing was asked yet but how a session begins.
+            self.begin()
+            return
         self.state = IDLE
         self.last_active = self._lobby.now()
         if self.leaving:
@@ -330,10 +334,7 @@ class ClientSession:
     def on_server_lost(self, told: bool) -> None:
         """The server connection died under this client; `told`: the server said so itself."""
         self.server = None
-        if self.state == GREETING:
-            # Nothing was asked yet but how a session begins.
-            self.begin()
-        elif told or self.leaving or self._framer.failure is not None:
+        if told or self.leaving or self._framer.failure is not None:
             self.end(None)
         else:
             self.end(ServerLost("the server closed the connection unexpectedly").fields())
@@ -360,7 +361,6 @@ class ClientSession:
             self.leave()
 
     def on_broken(self) -> None:
-        """What came from the client could not be dealt with."""
         self._doubt()
         self.leave()
 

@@ -114,7 +114,7 @@ class Effects:
     `resets`: some go back to what they were at the start. `undoes`: a reason for a pin may
     be gone. `wipes`: every prepared statement is gone. `sequences`: asks for the last value
     that this session took of a sequence. `databases`: nobody may be connected to these.
-    `defines`: a function or a trigger is made.
+    `defines`: a function or a trigger is made. `guessed`: nothing of this stands in the text.
     """
 
     pins: PinReason = PinReason.NONE
@@ -125,6 +125,7 @@ class Effects:
     sequences: bool = False
     databases: tuple[bytes, ...] = ()
     defines: bool = False
+    guessed: bool = False
     names: tuple[bytes, ...] = ()
     calls: tuple[Call, ...] = ()
 
@@ -205,8 +206,8 @@ def _judge(text: bytes) -> Effects:
         found.sequences,
         found.databases,
         found.defines,
-        names,
-        tuple(found.calls),
+        names=names,
+        calls=tuple(found.calls),
     )
 
 

@@ -176,9 +176,8 @@ class Requests:
         if effects is NOTHING:
             return
         if effects.settings:
-            server.session.touch(
-                effects.names + sql.dotted_names(values) if values else effects.names
-            )
+            names = sql.dotted_names(values[:_VALUES_LIMIT]) if values else ()
+            server.session.touch(effects.names + names, effects.guessed)
         if effects.undoes:
             server.session.may_unpin()
         if effects.wipes:
@@ -193,7 +192,7 @@ class Requests:
         if effects.defines:
             server.on_definition()
         if effects.pins:
-            server.pin(effects.pins)
+            server.pin(effects.pins, effects.guessed)
 
     def _on_query(self, server: ServerConnection, data: bytes, frame: Frame) -> None:
         self.queries += 1

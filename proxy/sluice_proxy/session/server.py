@@ -160,9 +160,9 @@ class ServerConnection:
         self.keeper.learn_suspects(self, EVERYBODY)
         self.session.functions_due = True
 
-    def pin(self, reasons: PinReason) -> None:
+    def pin(self, reasons: PinReason, guessed: bool = False) -> None:
         """Keeps the connection with its client. Told once for each new reason."""
-        new = self.session.pin(reasons & ~self.keeper.excused())
+        new = self.session.pin(reasons & ~self.keeper.excused(), guessed)
         if new:
             self.keeper.pinned(self, new)
 
@@ -210,13 +210,6 @@ class ServerConnection:
 
     def heard(self) -> None:
         self.answers.heard()
-
-    def read_only(self) -> None:
-        """The server refused to write."""
-        self.keeper.read_only(self)
-
-    def pid_of(self, pid: int) -> int:
-        return self.keeper.pid_of(pid)
 
     def on_bytes(self, data: bytes) -> None:
         """A read from the server: at most one write to the client comes of it."""
@@ -381,7 +374,13 @@ class ServerConnection:
         # Whatever is still under way, such as a cancel request, has nothing to clean up.
         self.closing = True
         self.keeper.lost(self)
-        if client is not None:
+        if client is None:
+            return
+        if self.status == c.IDLE and not (self.session.sure or self.expected.owes_client):
+            # The proxy alone still had something to ask.
+            client.unnamed = self.expected.unnamed
+            client.on_released()
+        else:
             client.on_server_lost(told=self.answers.told_fatal or self.answers.mid_message)
 
     def on_hangup(self) -> None:

@@ -17,7 +17,7 @@ class SessionState:
 
     __slots__ = (
         "_in_vain", "_look", "_names", "_patient", "functions_due", "pins", "prepared", "settings",
-        "taken", "touched",
+        "sure", "taken", "touched",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -27,6 +27,8 @@ class SessionState:
         self.taken: list[bytes] = []
         self.pins = PinReason.NONE
         self.touched = False
+        # Something is in here that nobody could make again: not only may be.
+        self.sure = False
         # Whether the catalogs are to be asked for functions that change sessions.
         self.functions_due = False
         # Parameters with a dot that may have been set.
@@ -38,15 +40,17 @@ class SessionState:
         # The next one does not mind the session's statement_timeout.
         self._patient = False
 
-    def touch(self, names: tuple[bytes, ...] = ()) -> None:
+    def touch(self, names: tuple[bytes, ...] = (), guessed: bool = False) -> None:
         """Parameters may be set, `names` with a dot among them."""
         self.touched = True
+        self.sure |= not guessed
         if names:
             self._names = tuple(dict.fromkeys((*self._names, *names)))[:_NAMES_LIMIT]
 
-    def pin(self, reasons: PinReason) -> PinReason:
+    def pin(self, reasons: PinReason, guessed: bool = False) -> PinReason:
         """Those of `reasons` that are new."""
         new = reasons & ~self.pins
+        self.sure |= not guessed
         self.pins |= new
         self._look = True
         return new
@@ -80,6 +84,7 @@ class SessionState:
         if question.objects and not self._look:
             # But for those that came since it was asked.
             self.pins = self.pins & ~PROVABLE | found.pins & ~excused
+        self.sure = self.touched or bool(self.pins)
 
     def fail(self, question: Question) -> None:
         """They could not be asked."""
@@ -120,5 +125,5 @@ class SessionState:
 
     def rest(self) -> None:
         """The next client's session begins."""
-        self.touched = self._look = self._in_vain = self._patient = False
+        self.touched = self._look = self._in_vain = self._patient = self.sure = False
         self._names = ()

@@ -70,7 +70,8 @@ def doubted(effects: Effects, text: bytes, parameters: tuple[bytes, ...]) -> Eff
     """`effects`, and whatever else may be."""
     names = sql.dotted_names(text, (*effects.names, *parameters))
     pins = effects.pins | PinReason.CODE_BLOCK
-    return replace(effects, pins=pins, settings=True, undoes=True, names=names)
+    guessed = not (effects.pins or effects.settings)
+    return replace(effects, pins=pins, settings=True, undoes=True, names=names, guessed=guessed)
 
 
 def suspects(rows: Iterable[tuple[bytes, bytes]]) -> Suspects:
