@@ -31,7 +31,7 @@ def test_state(proxy: ProxyProcess, server: Postgres) -> None:
 def test_the_pool_is_counted(proxy: ProxyProcess, door: Door) -> None:
     with door.raw(), door.raw() as borrower, door.raw() as pinned:
         borrower.ask(query("BEGIN"))
-        pinned.ask(query("SET work_mem = '99kB'"))
+        pinned.ask(query("LISTEN news"))
         pool = proxy.state()["pool"]
         expected = {"budget": 5, "open": 2, "borrowed": 2, "waiting": 0, "pinned": 1, "clients": 3}
         assert {name: pool[name] for name in POOL} == expected

@@ -197,7 +197,7 @@ class TestChanges:
         local = start(files)
         before = local.config()["hash"]
         text = files[0].read_text()
-        files[0].write_text(text.replace("maxConnectionsPercent: 45", "maxConnectionsPercent: 7"))
+        files[0].write_text(text.replace("maxConnectionsPercent: 45", "maxConnectionsPercent: 44"))
         local.wait_until_changed(before)
 
     def test_a_file_added_to_a_folder(

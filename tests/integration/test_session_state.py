@@ -24,7 +24,6 @@ from sluice_testing.raw import (
 )
 from sluice_testing.stories import every_major
 
-PREPARED = "SELECT count(*) FROM pg_prepared_statements"
 TEMPORARY = "SELECT coalesce(to_regclass('mine')::text, 'none')"
 LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
 
@@ -130,8 +129,6 @@ MARKS: dict[str, tuple[bytes, str, str]] = {
         LOCKS,
         "0",
     ),
-    "PREPARE": (query("PREPARE mine AS SELECT 1"), PREPARED, "0"),
-    "a named Parse": (parse("SELECT 1", "mine") + SYNC, PREPARED, "0"),
     "a WITH HOLD cursor": (
         query("BEGIN; DECLARE mine CURSOR WITH HOLD FOR SELECT 1; COMMIT"),
         "SELECT count(*) FROM pg_cursors WHERE is_holdable",
@@ -270,7 +267,7 @@ def test_a_listener_does_not_bequeath_its_channel(
 def test_pins_use_up_the_budget_and_free_it_again(proxy: ProxyProcess, door: Door) -> None:
     with door.raw() as waiter, door.crowd(2) as pinned:
         for client in pinned:
-            client.ask(query("SET work_mem = '99kB'"))
+            client.ask(query("LISTEN news"))
         waiter.send(query("SHOW work_mem"))
         proxy.wait_for_pool(pinned=2, waiting=1)
         pinned[0].close()

@@ -48,6 +48,7 @@ def test_connections_end_with_their_life_time_but_never_in_a_transaction(
         assert client.silent_for(3.0)
         assert client.value(PID) == pid
         client.ask(query("COMMIT"))
+        proxy.wait_for_pool(borrowed=0)
         assert client.value(PID) != pid
         proxy.wait_for_pool(open=0, clients=1)
 

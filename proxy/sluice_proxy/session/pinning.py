@@ -114,7 +114,7 @@ class Effects:
     `resets`: some go back to what they were at the start. `undoes`: a reason for a pin may
     be gone. `wipes`: every prepared statement is gone. `sequences`: asks for the last value
     that this session took of a sequence. `databases`: nobody may be connected to these.
-    `defines`: a function or a trigger is made. `guessed`: nothing of this stands in the text.
+    `defines`: a function or a trigger is made. `guessed`: it may do more than stands in the text.
     """
 
     pins: PinReason = PinReason.NONE

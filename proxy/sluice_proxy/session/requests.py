@@ -175,11 +175,19 @@ class Requests:
         """What is about to run may do this; `values` may hold the name of a parameter."""
         if effects is NOTHING:
             return
+        session = server.session
         if effects.settings:
             names = sql.dotted_names(values[:_VALUES_LIMIT]) if values else ()
-            server.session.touch(effects.names + names, effects.guessed)
+            session.touch(effects.names + names)
+        if effects.guessed:
+            session.guess(effects.names)
         if effects.undoes:
-            server.session.may_unpin()
+            session.may_unpin()
+        if effects.pins:
+            server.pin(effects.pins)
+        self._apply_rare(server, effects)
+
+    def _apply_rare(self, server: ServerConnection, effects: Effects) -> None:
         if effects.wipes:
             self.prepared.statements.wipe(server.expected.sent)
         if effects.resets and self.start.values:
@@ -191,8 +199,6 @@ class Requests:
             server.keeper.vacate(effects.databases)
         if effects.defines:
             server.on_definition()
-        if effects.pins:
-            server.pin(effects.pins, effects.guessed)
 
     def _on_query(self, server: ServerConnection, data: bytes, frame: Frame) -> None:
         self.queries += 1

@@ -160,9 +160,9 @@ class ServerConnection:
         self.keeper.learn_suspects(self, EVERYBODY)
         self.session.functions_due = True
 
-    def pin(self, reasons: PinReason, guessed: bool = False) -> None:
+    def pin(self, reasons: PinReason) -> None:
         """Keeps the connection with its client. Told once for each new reason."""
-        new = self.session.pin(reasons & ~self.keeper.excused(), guessed)
+        new = self.session.pin(reasons & ~self.keeper.excused())
         if new:
             self.keeper.pinned(self, new)
 

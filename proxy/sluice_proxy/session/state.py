@@ -16,8 +16,8 @@ class SessionState:
     """
 
     __slots__ = (
-        "_in_vain", "_look", "_names", "_patient", "functions_due", "pins", "prepared", "settings",
-        "sure", "taken", "touched",
+        "_guessed", "_in_vain", "_look", "_names", "_patient", "functions_due", "pins",
+        "prepared", "settings", "sure", "taken", "touched",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -33,24 +33,29 @@ class SessionState:
         self.functions_due = False
         # Parameters with a dot that may have been set.
         self._names: tuple[bytes, ...] = ()
-        # Whether a reason for a pin came, or may be gone.
-        self._look = False
+        # Whether a reason for a pin came, or may be gone; or what no text showed.
+        self._look = self._guessed = False
         # The last inspection failed: the next one waits for another request.
         self._in_vain = False
         # The next one does not mind the session's statement_timeout.
         self._patient = False
 
-    def touch(self, names: tuple[bytes, ...] = (), guessed: bool = False) -> None:
+    def guess(self, names: tuple[bytes, ...]) -> None:
+        """Anything may be in here, for all that the text shows."""
+        sure, self._guessed = self.sure, True
+        self.touch(names)
+        self.sure = sure
+
+    def touch(self, names: tuple[bytes, ...] = ()) -> None:
         """Parameters may be set, `names` with a dot among them."""
-        self.touched = True
-        self.sure |= not guessed
+        self.touched = self.sure = True
         if names:
             self._names = tuple(dict.fromkeys((*self._names, *names)))[:_NAMES_LIMIT]
 
-    def pin(self, reasons: PinReason, guessed: bool = False) -> PinReason:
+    def pin(self, reasons: PinReason) -> PinReason:
         """Those of `reasons` that are new."""
         new = reasons & ~self.pins
-        self.sure |= not guessed
+        self.sure = True
         self.pins |= new
         self._look = True
         return new
@@ -65,11 +70,11 @@ class SessionState:
 
     def question(self, user: str) -> Question | None:
         """What has to be asked before it is known what is in here."""
-        objects = bool(self._look and self.pins & PROVABLE)
+        objects = self._guessed or bool(self._look and self.pins & PROVABLE)
         if self._in_vain or not (self.touched or objects or self.functions_due):
             return None
         settings, self.touched = self.touched, False
-        self._look = False
+        self._look = self._guessed = False
         name = user.encode("utf-8", "surrogateescape")
         set_before = (known for known in self.settings.values if b"." in known)
         names = tuple(dict.fromkeys((*set_before, *self._names)))
@@ -94,6 +99,7 @@ class SessionState:
         self.touched |= question.settings
         self.functions_due |= question.functions
         self._look |= question.objects
+        self._guessed |= question.objects
 
     def wiped(self, tag: bytes) -> None:
         """DISCARD or DEALLOCATE ALL was done."""
@@ -125,5 +131,6 @@ class SessionState:
 
     def rest(self) -> None:
         """The next client's session begins."""
-        self.touched = self._look = self._in_vain = self._patient = self.sure = False
+        self.touched = self._look = self._guessed = self.sure = False
+        self._in_vain = self._patient = False
         self._names = ()

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from sluice_proxy.session.pinning import Effects, PinReason
+from sluice_proxy.session.pinning import Effects
 from sluice_proxy.wire import messages, sql
 
 # What stands where a statement begins, in the body of a function or in a string that it
@@ -69,9 +69,7 @@ EVERYBODY = Suspects(re.compile(b""))
 def doubted(effects: Effects, text: bytes, parameters: tuple[bytes, ...]) -> Effects:
     """`effects`, and whatever else may be."""
     names = sql.dotted_names(text, (*effects.names, *parameters))
-    pins = effects.pins | PinReason.CODE_BLOCK
-    guessed = not (effects.pins or effects.settings)
-    return replace(effects, pins=pins, settings=True, undoes=True, names=names, guessed=guessed)
+    return replace(effects, guessed=True, names=names)
 
 
 def suspects(rows: Iterable[tuple[bytes, bytes]]) -> Suspects:
