@@ -376,7 +376,8 @@ class ServerConnection:
         self.keeper.lost(self)
         if client is None:
             return
-        if self.status == c.IDLE and not (self.session.sure or self.expected.owes_client):
+        busy = self.session.sure or self.expected.owes_client or client.stalled or client.leaving
+        if self.status == c.IDLE and not busy:
             # The proxy alone still had something to ask.
             client.unnamed = self.expected.unnamed
             client.on_released()
