@@ -76,6 +76,11 @@ class Answers:
         """The client has the first part of a message; anything else would read as its rest."""
         return self._framer.remain > self._skip_rest
 
+    @property
+    def asking(self) -> bool:
+        """A Query of the proxy's own is under way."""
+        return self._reading_rows > 0
+
     def frame(self, data: bytes) -> tuple[bytes, list[Frame]]:
         """Raises ServerProtocolError; nothing of this read goes on then."""
         rest = self._framer.remain

@@ -20,7 +20,7 @@ from sluice_proxy.session.preparing import Preparations
 from sluice_proxy.session.scripts import Edit, edited
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.session.settings import DEFAULTS, restore
-from sluice_proxy.session.suspects import doubted
+from sluice_proxy.session.suspects import EVERYBODY, doubted
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages, sql
 from sluice_proxy.wire.expected import (
@@ -110,6 +110,9 @@ class Requests:
             self._watch(server, data[:rest])
             self._watching = rest > len(data)
         count = len(frames)
+        if server.suspects is EVERYBODY and server.answers.asking and frames:
+            # What may do what is about to be known.
+            return data[: frames[0][1]], 0
         for number, frame in enumerate(frames):
             if self.prepared.is_changing and self._must_wait(server, data, frame):
                 count = number

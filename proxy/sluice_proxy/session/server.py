@@ -20,6 +20,7 @@ from sluice_proxy.wire import messages
 from sluice_proxy.wire.expected import CLOSE, QUERY, SKIP, TOO_LONG, ExpectedReplies, Note
 from sluice_proxy.wire.framing import is_unsolicited
 
+_FUNCTIONS = Question(functions=True)
 _ROLLBACK = messages.query(b"ROLLBACK")
 _DISCARD_ALL = messages.query(b"DISCARD ALL")
 
@@ -124,6 +125,10 @@ class ServerConnection:
             ahead.append(messages.DISCARD_SEQUENCES)
             self.expected.push(QUERY | SKIP)
         self.suspects = self.keeper.suspects(self)
+        if self.session.functions_due:
+            self.session.functions_due = False
+            self._ask(Inspection(self, _FUNCTIONS))
+            ahead.append(_FUNCTIONS.query())
         if wanted is not self.session.settings:
             ahead += self._follow(wanted)
         elif self.parameters is not client.told and (news := self.answers.changes_untold()):
@@ -358,12 +363,10 @@ class ServerConnection:
         self.peer.close()
 
     def on_broken(self) -> None:
-        """What came from the server could not be dealt with."""
         if not self.closing:
             self._break("internal error")
 
     def on_closed(self) -> None:
-        """The socket is gone."""
         client = self.client
         self.client = None
         if self.delayed:
@@ -385,10 +388,9 @@ class ServerConnection:
             client.on_server_lost(told=self.answers.told_fatal or self.answers.mid_message)
 
     def on_hangup(self) -> None:
-        """The server closed its side; the rest is read when the client has room for it."""
+        """The rest is read when the client has room for it."""
 
     def on_blocked(self) -> None:
-        """The server takes no more for now."""
         self._blocked = True
         if self.client is not None:
             self.client.peer.pause()
