@@ -234,9 +234,7 @@ class ServerConnection:
             self._break("the server's answers cannot be told apart any more")
         elif answers.refused:
             self._refuse()
-        elif (
-            self.client is None and self.orphaned_at is None and is_unsolicited(data, frames, rest)
-        ):
+        elif self._is_idle and is_unsolicited(data, frames, rest):
             self._break("the server sent something that nobody asked for")
         else:
             self._pass_on(out)
