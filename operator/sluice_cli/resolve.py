@@ -35,7 +35,7 @@ def resolve(
         raise Complaints(_complaint(proxy, problem) for problem in problems)
     try:
         return proxy_config(
-            proxy.manifest.spec, name, namespace, secrets, previous, now, certificate, fleet_size=1
+            proxy.manifest.spec, name, namespace, secrets, previous, now, certificate
         )
     except ConfigError as error:
         raise Complaints([proxy.complain(error.path, error.problem)]) from None

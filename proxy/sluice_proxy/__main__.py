@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sluice_proxy.app import Addresses, App, serve
-from sluice_proxy.config import ADMIN_PORT, CLIENT_PORT, POD_IP
+from sluice_proxy.config import ADMIN_PORT, CLIENT_PORT, POD_IP, POD_NAME
 from sluice_proxy.errors import ConfigError
 from sluice_proxy.source import FileSource
 
@@ -38,8 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--admin", type=_admin_address, default=("", ADMIN_PORT))
     parser.add_argument("--log-format", choices=("json", "text"), default="json")
     chosen = parser.parse_args(arguments)
-    own = os.environ.get(POD_IP, "")
-    addresses = replace(Addresses(*chosen.listen, *chosen.admin), own=own)
+    own, pod = os.environ.get(POD_IP, ""), os.environ.get(POD_NAME, "")
+    addresses = replace(Addresses(*chosen.listen, *chosen.admin), own=own, pod=pod)
     try:
         asyncio.run(_run(FileSource(chosen.config), addresses, chosen.log_format == "json"))
     except (ConfigError, OSError) as error:

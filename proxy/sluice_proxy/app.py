@@ -21,6 +21,7 @@ from sluice_proxy.session.client_login import Door, Login
 from sluice_proxy.session.doorway import LOGIN_TIMEOUT, Doorway
 from sluice_proxy.session.hub import Hub
 from sluice_proxy.source import Source
+from sluice_proxy.targets.capacity import Budget
 from sluice_proxy.targets.health import AVAILABLE, TargetHealth
 from sluice_proxy.targets.roles import Memory, Roles
 from sluice_proxy.transport.addresses import LOOK_EVERY, drain_old_addresses
@@ -47,14 +48,18 @@ _LAME_DUCK: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where to listen: for clients, and for the admin port. An empty host is every address."""
+    """Where to listen: for clients, and for the admin port. An empty host is every address.
+
+    `own` is the pod's address, as the other pods of this proxy see it, and `pod` its name;
+    both are empty where there are no others.
+    """
 
     host: str = ""
     port: int = contract.CLIENT_PORT
     admin_host: str = ""
     admin_port: int = contract.ADMIN_PORT
-    # The pod's address, as the other pods of this proxy see it; empty where there are none.
     own: str = ""
+    pod: str = ""
 
 
 class App:
@@ -151,9 +156,12 @@ class App:
         self.hub.pinning_filters = frozenset(settings.pool.session_pinning_filters)
         self.hub.pools.maintenance.lifetime = float(settings.pool.server_lifetime_seconds)
         self.hub.set_budget(
-            settings.pool.max_connections_percent,
-            settings.fleet_size,
-            settings.pool.max_idle_connections_percent,
+            Budget(
+                settings.pool.max_connections_percent,
+                settings.pool.max_idle_connections_percent,
+                settings.fleet,
+                self._addresses.pod,
+            )
         )
 
     # Clients

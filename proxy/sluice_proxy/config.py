@@ -21,6 +21,9 @@ CONFIG_KEY = "config.json"
 POD_IP = "SLUICE_POD_IP"
 """Variable of the environment with the pod's own address, by which it knows itself among peers."""
 
+POD_NAME = "SLUICE_POD_NAME"
+"""Variable of the environment with the pod's `metadata.name`, by which it finds its share."""
+
 CLIENT_PORT = 5432
 ADMIN_PORT = 9127
 
@@ -40,6 +43,9 @@ PinningFilter = Literal[
 
 INIT_QUERY_MAX = 4096
 """Characters of the longest `init_query`."""
+
+CONNECTIONS_MAX = 262143
+"""The most that PostgreSQL takes for `max_connections`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +110,38 @@ class PoolSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PodShare:
+    """How many server connections the pod with this `metadata.name` may open."""
+
+    pod: str
+    share: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """How the pods of a proxy share its budget B, `floor(percent * max_connections)`.
+
+    `total` is the B that `shares` and `others` were cut from; 0 while it is not known, and
+    then each pod takes one of `parts` equal parts. `others` is for a pod without a share.
+    """
+
+    total: int = 0
+    shares: tuple[PodShare, ...] = ()
+    others: int = 0
+    parts: int = 1
+
+    def share(self, pod: str) -> int:
+        """What `pod` may open of `total`."""
+        return next((entry.share for entry in self.shares if entry.pod == pod), self.others)
+
+
+UNSHARED = Fleet()
+"""One pod, which has the whole budget."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProxyConfig:
-    """Everything one proxy is told. `fleet_size` pods share the budget between them.
+    """Everything one proxy is told. Its pods share the budget as `fleet` says.
 
     Timeouts are seconds. `drain_seconds` is how long clients may finish after SIGTERM.
     `peers` is the DNS name that gives the addresses of all pods of this proxy, empty where
@@ -120,7 +156,7 @@ class ProxyConfig:
     require_tls: bool = True
     idle_client_timeout_seconds: int = 1800
     pool: PoolSettings = PoolSettings()
-    fleet_size: int = 1
+    fleet: Fleet = UNSHARED
     drain_seconds: int = 30
     peers: str = ""
     debug_logging: bool = False
@@ -194,7 +230,7 @@ def validated(config: ProxyConfig) -> ProxyConfig:
     _check_users(config.users)
     _check_tls(config)
     _bounded("idle_client_timeout_seconds", config.idle_client_timeout_seconds, 1, 28800)
-    _bounded("fleet_size", config.fleet_size, 1, 1000)
+    _check_fleet(config.fleet)
     _bounded("drain_seconds", config.drain_seconds, 0, 3600)
     _text("peers", config.peers or "-")
     _check_pool(config.pool)
@@ -212,6 +248,20 @@ def _check_pool(pool: PoolSettings) -> None:
         raise ConfigError("pool.init_query", f"longer than {INIT_QUERY_MAX} characters")
     if len(set(pool.session_pinning_filters)) != len(pool.session_pinning_filters):
         raise ConfigError("pool.session_pinning_filters", "one stands twice")
+
+
+def _check_fleet(fleet: Fleet) -> None:
+    _bounded("fleet.total", fleet.total, 0, CONNECTIONS_MAX)
+    _bounded("fleet.others", fleet.others, 0, CONNECTIONS_MAX)
+    _bounded("fleet.parts", fleet.parts, 1, 1000)
+    pods: set[str] = set()
+    for index, entry in enumerate(fleet.shares):
+        path = f"fleet.shares[{index}]"
+        _text(f"{path}.pod", entry.pod)
+        _bounded(f"{path}.share", entry.share, 0, CONNECTIONS_MAX)
+        if entry.pod in pods:
+            raise ConfigError(f"{path}.pod", f"{entry.pod!r} stands twice")
+        pods.add(entry.pod)
 
 
 def _check_users(users: tuple[User, ...]) -> None:

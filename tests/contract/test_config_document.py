@@ -42,7 +42,7 @@ def test_the_proxy_reads_what_the_operator_writes(case: Case) -> None:
         None,
         NOW,
         CERTIFICATES.shown(),
-        fleet_size=3,
+        fleet=proxys.Fleet(10, (proxys.PodShare("orders-1", 6),), 4, 3),
     )
     secret = config_secret(config, Owner("orders", "shop", "uid"))
     text = document(secret)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sluice_proxy.config import Fleet
 from sluice_testing.door import Door
 from sluice_testing.fixtures import DoorOf, MakeConfig, StartProxy
 from sluice_testing.postgres import Postgres
@@ -48,7 +49,7 @@ def test_shares(
     fleet: int,
     share: int,
 ) -> None:
-    proxy = start_proxy(make_config(small, budget=percent, fleet_size=fleet))
+    proxy = start_proxy(make_config(small, budget=percent, fleet=Fleet(parts=fleet)))
     [target] = proxy.state()["targets"]
     assert target["maxConnections"] == 20
     assert proxy.state()["pool"]["budget"] == share
@@ -88,7 +89,7 @@ def test_a_changed_max_connections_is_noticed(
 def test_two_of_a_fleet_share_the_budget(
     small: Postgres, make_config: MakeConfig, start_proxy: StartProxy, door_of: DoorOf
 ) -> None:
-    fleet = [start_proxy(make_config(small, budget=60, fleet_size=2)) for _ in range(2)]
+    fleet = [start_proxy(make_config(small, budget=60, fleet=Fleet(parts=2))) for _ in range(2)]
     one, other = (door_of(proxy) for proxy in fleet)
     with one.crowd(8) as ours, other.crowd(8) as theirs:
         for client in ours + theirs:

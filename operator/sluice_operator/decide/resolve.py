@@ -14,7 +14,7 @@ from sluice_operator.desired.config_secret import proxy_config
 from sluice_operator.desired.credentials import Problem, given_ca
 from sluice_operator.desired.inputs import Inputs
 from sluice_operator.desired.manifest import Owner
-from sluice_proxy.config import CONFIG_KEY, ProxyConfig
+from sluice_proxy.config import CONFIG_KEY, Fleet, ProxyConfig
 from sluice_proxy.config import parse as parse_config
 
 
@@ -77,7 +77,7 @@ def resolve(
         spec=proxy.spec,
         config=replace(
             config,
-            fleet_size=_fleet_size(proxy, observed),
+            fleet=_fleet(proxy, observed),
             peers=names.peers_host(owner.name, owner.namespace),
         ),
         issued=certificates,
@@ -107,9 +107,9 @@ def _config(
     )
 
 
-def _fleet_size(proxy: DatabaseProxy, observed: Observed) -> int:
-    """How many pods share the budget: those wanted and one surging, or all that live."""
-    return max(proxy.spec.replicas + 1, len(observed.pods))
+def _fleet(proxy: DatabaseProxy, observed: Observed) -> Fleet:
+    """Equal parts of the budget for the pods wanted and one surging, or for all that live."""
+    return Fleet(parts=max(proxy.spec.replicas + 1, len(observed.pods)))
 
 
 def _previous(observed: Observed, owner: Owner) -> ProxyConfig | None:

@@ -14,7 +14,9 @@ from sluice_operator.desired.credentials import (
 from sluice_operator.desired.manifest import Manifest, Owner, manifest
 from sluice_proxy.config import (
     CONFIG_KEY,
+    UNSHARED,
     Certificate,
+    Fleet,
     PoolSettings,
     ProxyConfig,
     Target,
@@ -42,14 +44,14 @@ def proxy_config(
     now: float,
     certificate: Certificate | None,
     *,
-    fleet_size: int = 1,
+    fleet: Fleet = UNSHARED,
 ) -> ProxyConfig:
     """The document for `spec`. Raises Problem for what the Secrets lack.
 
     `previous` is the document that is served now: the passwords it holds stay good for
     `rotationGraceSeconds` after they changed. `now` is seconds since the epoch.
-    `certificate` is shown to clients where `spec.tls` names none. `fleet_size` pods share
-    the budget.
+    `certificate` is shown to clients where `spec.tls` names none. The pods share the budget
+    as `fleet` says.
     """
     target = spec.targets[0]
     config = ProxyConfig(
@@ -63,7 +65,7 @@ def proxy_config(
         require_tls=spec.require_tls,
         idle_client_timeout_seconds=spec.idle_client_timeout_seconds,
         pool=_pool(spec),
-        fleet_size=fleet_size,
+        fleet=fleet,
         drain_seconds=DRAIN_SECONDS,
         debug_logging=spec.debug_logging,
     )

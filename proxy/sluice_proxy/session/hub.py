@@ -19,7 +19,7 @@ from sluice_proxy.session.pinning import PinReason, excused
 from sluice_proxy.session.profile import Profile, Profiles, Start
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.session.suspects import EVERYBODY, NOBODY, Suspects
-from sluice_proxy.targets.capacity import Capacity, idle_share, pod_share
+from sluice_proxy.targets.capacity import Budget, Capacity, fleet_budget, idle_share, pod_limit
 from sluice_proxy.wire.startup import CancelRequest
 
 log = logging.getLogger(__name__)
@@ -75,9 +75,7 @@ class Hub:
         self.clients: dict[int, ClientSession] = {}
         self.servers: set[ServerConnection] = set()
         self.capacity: Capacity | None = None
-        self.percent = 100
-        self.idle_percent = 100
-        self.fleet_size = 1
+        self._budget = Budget()
         # Tells the other pods which cancel keys are this one's.
         self.tag = pids.random_tag()
         self.generation = 0
@@ -106,11 +104,16 @@ class Hub:
             pass
         return pid
 
-    def set_budget(self, percent: int, fleet_size: int, idle_percent: int = 100) -> None:
+    @property
+    def fleet_budget(self) -> int | None:
+        """What all pods together may open; None until the server has told its max_connections."""
+        if self.capacity is None:
+            return None
+        return fleet_budget(self._budget.percent, self.capacity)
+
+    def set_budget(self, budget: Budget) -> None:
         """A new share of what the server allows, and of what may rest."""
-        self.percent = percent
-        self.idle_percent = idle_percent
-        self.fleet_size = fleet_size
+        self._budget = budget
         self._apply_budget()
 
     def learn_capacity(self, capacity: Capacity) -> None:
@@ -131,10 +134,12 @@ class Hub:
             self.pools.retire(server.key, server, reason)
 
     def _apply_budget(self) -> None:
-        if self.capacity is not None:
-            idle = idle_share(self.idle_percent, self.capacity, self.fleet_size)
+        budget, whole = self._budget, self.fleet_budget
+        limit = pod_limit(budget.fleet, budget.pod, whole)
+        if self.capacity is not None and whole is not None:
+            idle = idle_share(budget.idle_percent, self.capacity, limit, whole)
             self.pools.maintenance.keep_idle = idle
-            self.pools.set_limit(pod_share(self.percent, self.capacity, self.fleet_size))
+        self.pools.set_limit(limit)
 
     def cancel(self, request: CancelRequest, done: Callable[[], None]) -> None:
         """Cancels what the client with this key runs; silent about whether there is one.

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from sluice_proxy.config import UNSHARED, Fleet
+
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
@@ -15,6 +17,19 @@ class Capacity:
     reserved: int
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much of the server is the fleet's and may rest unused, in percent, and who shares it.
+
+    `pod` is which of the fleet this one is; empty where there is but one.
+    """
+
+    percent: int = 100
+    idle_percent: int = 100
+    fleet: Fleet = UNSHARED
+    pod: str = ""
+
+
 def fleet_budget(percent: int, capacity: Capacity) -> int:
     """`floor(percent * max_connections)`, never above what a non-superuser may open."""
     return max(
@@ -25,15 +40,24 @@ def fleet_budget(percent: int, capacity: Capacity) -> int:
     )
 
 
-def idle_share(percent: int, capacity: Capacity, fleet_size: int) -> int:
-    """How many connections one of `fleet_size` pods may keep that nobody has used for long."""
-    return percent * capacity.max_connections // 100 // fleet_size
+def pod_limit(fleet: Fleet, pod: str, budget: int | None) -> int:
+    """What `pod` may open where the fleet's budget is `budget`, or is not known yet.
 
-
-def pod_share(percent: int, capacity: Capacity, fleet_size: int) -> int:
-    """What one of `fleet_size` pods may open; their sum never exceeds the fleet's budget.
-
-    A budget smaller than the fleet still gives each pod one: a pod without any would
-    answer nobody.
+    The sum over the pods that `fleet` names never exceeds the budget, not even one that is
+    smaller than what the shares were cut from. Where nobody has cut any yet each pod gets at
+    least one: what the server allows is found out by a login.
     """
-    return max(1, fleet_budget(percent, capacity) // fleet_size)
+    if not fleet.total:
+        return 1 if budget is None else max(1, budget // fleet.parts)
+    share = fleet.share(pod)
+    if budget is None:
+        return min(1, share)
+    return share * budget // fleet.total if budget < fleet.total else share
+
+
+def idle_share(percent: int, capacity: Capacity, limit: int, budget: int) -> int:
+    """How many connections a pod may keep that nobody has used for long.
+
+    Of what the fleet may keep, the part that `limit` is of `budget`.
+    """
+    return percent * capacity.max_connections // 100 * limit // max(1, budget)

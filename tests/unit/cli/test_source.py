@@ -9,7 +9,7 @@ import yaml
 
 from sluice_cli.files import Files
 from sluice_cli.source import LOOK_AGAIN, ManifestSource
-from sluice_proxy.config import Target, parse
+from sluice_proxy.config import Fleet, Target, parse
 from sluice_proxy.errors import ConfigError
 from sluice_testing.specs import manifest
 
@@ -50,7 +50,7 @@ def test_the_document(given: Setup) -> None:
     assert config.name == "shop/orders"
     assert config.targets == (Target("db", 5432),)
     assert [(user.name, user.password) for user in config.users] == [("app", "first")]
-    assert config.fleet_size == 1
+    assert config.fleet == Fleet()
     assert config.certificate is not None
 
 

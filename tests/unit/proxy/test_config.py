@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from sluice_proxy.config import (
     Certificate,
+    Fleet,
+    PodShare,
     PoolSettings,
     ProxyConfig,
     Target,
@@ -33,7 +35,7 @@ FULL = ProxyConfig(
     require_tls=True,
     idle_client_timeout_seconds=60,
     pool=PoolSettings(90, 5, 40, "SET work_mem = '8MB'", ("EXCLUDE_LISTEN",), 1800),
-    fleet_size=2,
+    fleet=Fleet(90, (PodShare("orders-a", 60), PodShare("orders-b", 0)), 15, 3),
     drain_seconds=10,
     peers="orders-peers.shop.svc",
     debug_logging=True,
@@ -181,7 +183,12 @@ def test_defaults_may_be_left_out() -> None:
         (put(("pool", "session_pinning_filters"), 2 * ["EXCLUDE_LISTEN"]), FILTERS, "twice"),
         (put(("pool", "server_lifetime_seconds"), 0), "pool.server_lifetime_seconds", "between"),
         (put(("peers",), "a\0b"), "peers", "zero byte"),
-        (put(("fleet_size",), 0), "fleet_size", "between"),
+        (put(("fleet", "total"), -1), "fleet.total", "-1 is not between 0 and 262143"),
+        (put(("fleet", "others"), 262144), "fleet.others", "between"),
+        (put(("fleet", "parts"), 0), "fleet.parts", "0 is not between 1 and 1000"),
+        (put(("fleet", "shares", 0, "pod"), ""), "fleet.shares[0].pod", "empty"),
+        (put(("fleet", "shares", 1, "pod"), "orders-a"), "fleet.shares[1].pod", "stands twice"),
+        (put(("fleet", "shares", 1, "share"), -1), "fleet.shares[1].share", "between"),
         (put(("drain_seconds",), -1), "drain_seconds", "between"),
         (put(("debug_logging",), None), "debug_logging", "not true or false"),
     ],
@@ -216,8 +223,9 @@ def test_wrong_fields_are_config_errors(values: dict[str, Any]) -> None:
 @given(st.sampled_from(PATHS), JSON)
 def test_the_path_leads_to_what_was_changed(path: Path, value: Any) -> None:
     error = error_of(put(path, value))
-    # Two users may come to share a name.
-    assert error is None or error.path.startswith((dotted(path), "users[1].name"))
+    # Two users or two pods may come to share a name.
+    second = ("users[1].name", "fleet.shares[1].pod")
+    assert error is None or error.path.startswith((dotted(path), *second))
 
 
 @given(st.text())
@@ -261,13 +269,15 @@ def test_carry_previous(old: ProxyConfig | None, new: ProxyConfig, expected: Pro
 
 def test_carry_previous_per_user() -> None:
     old = replace(SMALL, users=(User("a", "1"), User("b", "1"), User("c", "1"), User("d", "1")))
-    new = replace(SMALL, users=(User("c", "2"), User("b", "2"), User("a", "1")), fleet_size=3)
+    new = replace(
+        SMALL, users=(User("c", "2"), User("b", "2"), User("a", "1")), fleet=Fleet(parts=3)
+    )
     carried = carry_previous(old, new, {"b": 5.0})
     assert carried.users == (User("c", "2", "1", 0.0), User("b", "2", "1", 5.0), User("a", "1"))
-    assert carried.fleet_size == 3
+    assert carried.fleet == Fleet(parts=3)
 
 
-@pytest.mark.parametrize("change", [lambda c: c, lambda c: replace(c, fleet_size=3)])
+@pytest.mark.parametrize("change", [lambda c: c, lambda c: replace(c, fleet=Fleet(parts=3))])
 def test_digest_follows_the_content(change: Callable[[ProxyConfig], ProxyConfig]) -> None:
     same = change(FULL) == FULL
     assert (digest(dump(change(FULL))) == digest(dump(FULL))) is same

@@ -11,6 +11,7 @@ from sluice_operator.decide.resolve import Installation, Resolution, resolve
 from sluice_operator.desired.certificates import LEAF_LIFE
 from sluice_operator.desired.inputs import Inputs
 from sluice_operator.desired.objects import desired_objects
+from sluice_proxy.config import Fleet
 from sluice_testing.specs import manifest
 
 NOW = 1_800_000_000.0
@@ -137,6 +138,6 @@ def test_an_unreadable_document_is_as_none() -> None:
 
 def test_the_fleet_has_room_for_a_surge_and_for_all_that_live() -> None:
     pods = tuple(Pod(f"p{n}", "", True, False, "") for n in range(7))
-    assert solved(Observed(APP, {}, {}, ())).config.fleet_size == 3
-    assert solved(Observed(APP, {}, {}, pods[:3])).config.fleet_size == 3
-    assert solved(Observed(APP, {}, {}, pods)).config.fleet_size == 7
+    assert solved(Observed(APP, {}, {}, ())).config.fleet == Fleet(parts=3)
+    assert solved(Observed(APP, {}, {}, pods[:3])).config.fleet == Fleet(parts=3)
+    assert solved(Observed(APP, {}, {}, pods)).config.fleet == Fleet(parts=7)

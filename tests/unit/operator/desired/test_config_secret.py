@@ -7,7 +7,15 @@ import pytest
 
 from sluice_operator.api.manifest import parse
 from sluice_operator.desired.config_secret import proxy_config
-from sluice_proxy.config import Certificate, PoolSettings, ProxyConfig, Target, TargetTLS, User
+from sluice_proxy.config import (
+    Certificate,
+    Fleet,
+    PoolSettings,
+    ProxyConfig,
+    Target,
+    TargetTLS,
+    User,
+)
 from sluice_testing.specs import manifest
 
 CERTIFICATE = Certificate("chain", "key")
@@ -50,7 +58,7 @@ def test_every_field_of_the_spec_arrives() -> None:
         pool=PoolSettings(
             45, 8, 7, "SET work_mem = '8MB'", ("EXCLUDE_LISTEN", "EXCLUDE_SEQUENCES")
         ),
-        fleet_size=1,
+        fleet=Fleet(),
         drain_seconds=30,
         debug_logging=True,
     )
