@@ -1,0 +1,261 @@
+"""How the pods of a proxy share its budget B: their sum is never above it.
+
+A pod holds to the document it read last, and nobody knows which one that is before the pod
+says so. So whoever is to have less is told first; only when every pod that answers has
+taken that document does anybody get more. What a pod still has open counts until its server
+let go of it. Pods that no document names yet (they surge, or replace one that died while no
+operator was there) take `others` each, and there is room for all of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sluice_proxy.config import Fleet, PodShare
+
+STARTERS = 10
+"""Pods that are not named yet may take this part of the budget together: one tenth."""
+
+HOLD_SECONDS = 10.0
+"""How long the share of a pod that vanished stays its own: who is deleted by force runs on
+for some seconds while its object is gone."""
+
+WORTH = 8
+"""While pods come and go nobody is given less than an eighth more: it would be all writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A pod that lives. `limit` is what it says it may open, None if it does not answer.
+
+    `open` is what it has open, `current` tells that it has taken the present document.
+    """
+
+    name: str
+    running: bool = True
+    terminating: bool = False
+    limit: int | None = None
+    open: int = 0
+    current: bool = False
+
+    @property
+    def answers(self) -> bool:
+        return self.limit is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A pod that vanished: what it may still have open, and since when (seconds)."""
+
+    ceiling: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What must be known of pods that cannot be asked: their last ceilings, and who is missing."""
+
+    ceilings: Mapping[str, int] = field(default_factory=dict)
+    missing: Mapping[str, Missing] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`fleet` is what the present document says, `budget` is B, None while no pod knows it.
+
+    `members` come in the order in which they are served when there is not enough.
+    """
+
+    replicas: int
+    budget: int | None
+    fleet: Fleet
+    members: tuple[Member, ...] = ()
+    memory: Memory = field(default_factory=Memory)
+    now: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """The next document's `fleet`. `settled`: nothing is being waited for. `fits`: all pods
+    that `replicas` may lead to have room, so that the Deployment may be scaled so far."""
+
+    fleet: Fleet
+    memory: Memory
+    settled: bool = True
+    fits: bool = True
+
+
+def divide(question: Question) -> Division:
+    """Who may open how much from now on; equal to the present if nothing has to change."""
+    memory = _remembered(question)
+    if question.budget is None:
+        return Division(_unknown(question), memory)
+    ledger = _Ledger(question, question.budget, memory)
+    fleet = ledger.fleet()
+    agreed = all(member.current for member in question.members if member.answers)
+    return Division(
+        fleet=fleet,
+        memory=memory,
+        settled=agreed and fleet == question.fleet and not ledger.wanting(),
+        fits=agreed and fleet == question.fleet and ledger.taken() <= question.budget,
+    )
+
+
+def smallest_budget(replicas: int) -> int:
+    """Below it not every pod can have a connection while others start beside it."""
+    return 2 * replicas + 1
+
+
+def starters_share(budget: int, replicas: int) -> int:
+    """What a pod takes that no document names yet; `replicas` and one that surges may."""
+    if budget < smallest_budget(replicas):
+        return 0
+    return max(1, budget // (STARTERS * (replicas + 1)))
+
+
+def even(amount: int, count: int) -> list[int]:
+    """`amount` in `count` parts that differ by one at most, larger ones first."""
+    if count == 0:
+        return []
+    each, rest = divmod(max(0, amount), count)
+    return [each + (index < rest) for index in range(count)]
+
+
+def _unknown(question: Question) -> Fleet:
+    """Until a pod has logged in: each takes a part small enough for all that may start."""
+    if question.fleet.total:
+        return question.fleet
+    return Fleet(parts=STARTERS * (question.replicas + 1))
+
+
+def _unnamed(question: Question) -> int:
+    """What the present document gives to pods that it does not name."""
+    if question.fleet.total:
+        return question.fleet.others
+    return max(1, (question.budget or 0) // question.fleet.parts)
+
+
+def _remembered(question: Question) -> Memory:
+    alive = {member.name for member in question.members}
+    before = {item.pod: item.share for item in question.fleet.shares}
+    before |= question.memory.ceilings
+    known = question.memory.missing
+    missing = known | {
+        pod: Missing(ceiling, question.now)
+        for pod, ceiling in before.items()
+        if pod not in alive and pod not in known
+    }
+    return Memory(
+        ceilings={member.name: _ceiling(member, question) for member in question.members},
+        missing={
+            pod: gone for pod, gone in missing.items() if question.now - gone.since < HOLD_SECONDS
+        },
+    )
+
+
+def _ceiling(member: Member, question: Question) -> int:
+    """The most that the pod may have open before the next document is written."""
+    named = {item.pod: item.share for item in question.fleet.shares}
+    told = named.get(member.name, _unnamed(question))
+    if member.limit is None:
+        before = question.memory.ceilings.get(member.name, 0)
+        return max(told, before) if member.running else told
+    held = max(member.limit, member.open)
+    return held if member.current else max(held, told)
+
+
+class _Ledger:
+    """One division, on the way to its end."""
+
+    def __init__(self, question: Question, budget: int, memory: Memory):
+        self._unnamed = _unnamed(question)
+        self._budget = budget
+        self._ceilings = memory.ceilings
+        self._named = {item.pod: item.share for item in question.fleet.shares}
+        self._missing = memory.missing
+        self._fixed = tuple(m for m in question.members if m.terminating or self._is_silent(m))
+        self._sharing = tuple(m for m in question.members if not m.terminating and m.answers)
+        self._starting = sum(
+            not (m.terminating or m.answers or m.name in self._named) for m in question.members
+        )
+        places = max(question.replicas + 1, self._starting)
+        left = max(0, budget - self._held()) // places
+        self._others = min(starters_share(budget, question.replicas), left)
+        self._spare = max(self._others, self._unnamed) * places
+        self._may_grow = all(m.current for m in question.members if m.answers)
+        self._is_calm = not self._fixed and not self._missing and self._may_grow
+        self._targets = self._aims()
+
+    def fleet(self) -> Fleet:
+        shares = {**self._kept(), **self._given()}
+        return Fleet(
+            total=self._budget,
+            shares=tuple(PodShare(pod, share) for pod, share in sorted(shares.items())),
+            others=self._others,
+        )
+
+    def wanting(self) -> bool:
+        """Whether somebody has less than is meant for it."""
+        return any(self._wants(member) for member in self._sharing)
+
+    def taken(self) -> int:
+        """The most that can be open now, pods that may start included."""
+        sharing = sum(self._ceilings[member.name] for member in self._sharing)
+        return sharing + self._untouchable()
+
+    def _is_silent(self, member: Member) -> bool:
+        return not member.answers and member.name in self._named
+
+    def _held(self) -> int:
+        """What is held by pods that cannot be told to hold less."""
+        fixed = sum(self._ceilings[member.name] for member in self._fixed)
+        return fixed + sum(gone.ceiling for gone in self._missing.values())
+
+    def _untouchable(self) -> int:
+        return self._held() + self._spare
+
+    def _aims(self) -> dict[str, int]:
+        free = self._budget - self._untouchable()
+        parts = even(free, len(self._sharing))
+        return {m.name: part for m, part in zip(self._sharing, parts, strict=True)}
+
+    def _present(self, member: Member) -> int:
+        return self._named.get(member.name, self._unnamed)
+
+    def _wants(self, member: Member) -> bool:
+        more = self._targets[member.name] - self._present(member)
+        least = 1 if self._is_calm else max(1, self._targets[member.name] // WORTH)
+        return more >= least
+
+    def _kept(self) -> dict[str, int]:
+        """Who cannot be told anything keeps its line, or it would be forgotten."""
+        names = (*(member.name for member in self._fixed), *self._missing)
+        return {name: self._named[name] for name in names if name in self._named}
+
+    def _given(self) -> dict[str, int]:
+        lower = self._lower()
+        upper = {name: max(self._ceilings[name], share) for name, share in lower.items()}
+        room = self._budget - self._untouchable() - sum(upper.values())
+        given = {}
+        for member in self._sharing:
+            name = member.name
+            share = lower[name]
+            if self._may_grow and self._wants(member):
+                share = max(share, min(self._targets[name], upper[name] + max(0, room)))
+                room -= max(0, share - upper[name])
+            if name in self._named or share != self._others:
+                given[name] = share
+        return given
+
+    def _lower(self) -> dict[str, int]:
+        """Everybody's share after who has too much was told so."""
+        present = {member.name: self._present(member) for member in self._sharing}
+        if self.wanting() or self.taken() > self._budget:
+            return {name: min(share, self._targets[name]) for name, share in present.items()}
+        return present
+
+
+def order(members: Sequence[tuple[str, Member]]) -> tuple[Member, ...]:
+    """By the time they were made (Kubernetes' timestamps), the newest first: where there is
+    not enough for all, a rollout must not wait for those it is there to replace."""
+    ranked = sorted(members, key=lambda pair: pair[1].name)
+    return tuple(member for _, member in sorted(ranked, key=lambda pair: pair[0], reverse=True))
