@@ -42,8 +42,6 @@ _TICK: Final = 0.1
 _SLOW_TICK: Final = 0.5
 # Seconds between two logins that look whether a target is well again; none while it is.
 _RECHECK: Final = 5.0
-# Seconds that a draining proxy still accepts: until then every node knows that it is leaving.
-_LAME_DUCK: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +71,7 @@ class App:
         self._doorways: set[Doorway] = set()
         self._stopping = asyncio.Event()
         self.counters = Counters()
+        self.pod = addresses.pod
         self.config: ProxyConfig
         self.config_hash = ""
         self.config_error = ""
@@ -160,7 +159,7 @@ class App:
                 settings.pool.max_connections_percent,
                 settings.pool.max_idle_connections_percent,
                 settings.fleet,
-                self._addresses.pod,
+                self.pod,
             )
         )
 
@@ -271,6 +270,7 @@ class App:
         old = self.config
         self._adopt(settings, text, route)
         if _moved(old, settings):
+            self.hub.forget_capacity()
             self.health.move(settings.targets[0])
         elif settings.users != old.users:
             self.health.forget_roles()
@@ -287,25 +287,21 @@ class App:
         self.draining = True
         self.ready = False
         log.info("draining", extra={"clients": len(self.hub.clients)})
-        if self.hub.clients:
-            await asyncio.sleep(_LAME_DUCK)
         listener.close()
+        self.hub.drain()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.config.drain_seconds):
                 await self._until_empty()
         self.hub.end_all_clients()
         for doorway in list(self._doorways):
-            doorway.end(ShuttingDown("terminating connection due to administrator command"))
+            doorway.end(ShuttingDown())
         await self._close_servers()
 
     async def _until_empty(self) -> None:
         while self.hub.clients:
-            self.hub.end_idle_clients()
             await asyncio.sleep(_TICK)
 
     async def _close_servers(self) -> None:
-        self.hub.pools.closed_to_new = True
-        self.hub.pools.close_idle("the proxy ends")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(5.0):
                 while self.hub.servers:

@@ -115,6 +115,9 @@ class ShuttingDown(ProxyError):
 
     sqlstate = "57P01"
 
+    def __init__(self) -> None:
+        super().__init__("terminating connection due to administrator command")
+
 
 class FeatureNotSupported(ProxyError):
     """Asked for something that this proxy does not do."""

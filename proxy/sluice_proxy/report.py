@@ -16,6 +16,7 @@ class Facts(Protocol):
     hub: Hub
     health: TargetHealth
     counters: Counters
+    pod: str
     config_hash: str
     config_error: str
     draining: bool
@@ -41,15 +42,19 @@ class Report:
     def ready(self) -> str:
         if self._facts.draining:
             return "draining"
-        return "" if self._facts.ready else "starting"
+        if not self._facts.ready:
+            return "starting"
+        return "" if self._facts.hub.pools.limit else "no share of the connection budget yet"
 
     def state(self) -> dict[str, Any]:
         facts = self._facts
         gauges = self.gauges()
         return {
+            "pod": facts.pod,
             "config": {"hash": facts.config_hash, "error": facts.config_error},
-            "ready": facts.ready,
+            "ready": not self.ready(),
             "draining": facts.draining,
+            "fleetBudget": facts.hub.fleet_budget,
             "targets": [facts.health.describe()],
             "pool": {
                 "budget": gauges.budget,

@@ -119,7 +119,7 @@ def test_draining_ends_first_the_idle_then_all() -> None:
     busy.sends(query(b"BEGIN"))
     server.sends(DONE, ready("T"))
     busy.sees()
-    stage.hub.end_idle_clients()
+    stage.hub.drain()
     assert fields(idle.sees())["C"] == "57P01"
     assert not busy.peer.closed
     server.sees()
@@ -127,8 +127,8 @@ def test_draining_ends_first_the_idle_then_all() -> None:
     assert fields(busy.sees())["C"] == "57P01"
     assert stage.hub.clients == {}
     assert server.sees() == query(b"ROLLBACK")
-    stage.hub.pools.closed_to_new = True
     server.sends(DONE, ready())
+    stage.tick()
     assert server.peer.closed
 
 

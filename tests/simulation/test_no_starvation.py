@@ -15,7 +15,8 @@ import pytest
 
 from sluice_proxy.errors import ProxyError
 from sluice_proxy.pool.key import PoolKey
-from sluice_proxy.pool.pool import Pools, Server
+from sluice_proxy.pool.neighbours import Server
+from sluice_proxy.pool.pool import Pools
 
 HOLD = 0.02
 LOGIN = 0.05

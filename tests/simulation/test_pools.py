@@ -8,7 +8,7 @@ from sluice_proxy.errors import (
     ServerRejected,
     ServerUnavailable,
 )
-from sluice_proxy.pool.pool import Server
+from sluice_proxy.pool.neighbours import Server
 from sluice_testing.world import A, B, FakeServer, FakeWaiter, World
 
 
@@ -48,13 +48,15 @@ def test_an_idle_connection_is_lent_at_once_the_warmest_first() -> None:
 
 
 def test_no_more_attempts_than_waiters_nor_than_the_budget() -> None:
-    world = World(limit=3)
+    world = World(limit=4)
+    world.borrow(A)
+    world.open_next()
     world.borrow(A)
     assert len(world.attempts) == 1
     for _ in range(9):
         world.borrow(A)
     assert len(world.attempts) == 3
-    assert world.pools.open == 3
+    assert world.pools.open == 4
 
 
 def test_an_idle_connection_of_another_pool_makes_room_when_it_is_gone() -> None:
@@ -218,7 +220,9 @@ def test_a_refusal_for_good_is_told_to_all_who_wait_in_that_pool() -> None:
 
 def test_a_failure_that_may_pass_is_tried_again_with_a_growing_pause_one_at_a_time() -> None:
     """Pitfall 54: nobody is refused for it, and the server is not stormed."""
-    world = World(limit=5)
+    world = World(limit=6)
+    world.borrow(B)
+    world.open_next()
     waiters = [world.borrow(A) for _ in range(5)]
     assert [delay for _, delay in world.attempts] == [0.0] * 5
     delays = []

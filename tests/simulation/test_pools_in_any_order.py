@@ -119,7 +119,7 @@ class PoolsMachine(RuleBasedStateMachine):
         self.pools.give_up(waiter.key, waiter)
         self.settle()
 
-    @rule(limit=st.integers(1, 6))
+    @rule(limit=st.integers(0, 6))
     def set_limit(self, limit: int) -> None:
         # Until they have closed, those above a smaller limit are still there.
         self.limit = limit
@@ -204,6 +204,7 @@ class PoolsMachine(RuleBasedStateMachine):
         """When everything goes well from here on everybody is served."""
         self.pools.borrow_timeout = 1e9
         self.pools.maintenance.lifetime = 1e9
+        self.set_limit(max(1, self.limit))
         for _ in range(len(self.everybody) * 4 + 50):
             self.world.now += 1
             self.pools.tick()

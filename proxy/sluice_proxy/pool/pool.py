@@ -9,37 +9,13 @@ import logging
 import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
-from sluice_proxy.errors import BorrowTimeout, InvariantError, ProxyError
+from sluice_proxy.errors import BorrowTimeout, InvariantError, ProxyError, ShuttingDown
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.pool.maintenance import Maintenance
+from sluice_proxy.pool.neighbours import Connector, Server, Waiter
 
 log = logging.getLogger(__name__)
-
-
-class Server(Protocol):
-    """What a pool knows of a server connection."""
-
-    idle_since: float
-
-    def close(self, reason: str) -> None:
-        """Ends the connection; `Pools.closed` follows when the server has let go of it."""
-
-
-class Waiter(Protocol):
-    """Somebody who waits for a server connection. Exactly one of the two is called, once."""
-
-    def grant(self, server: "Server") -> None: ...
-
-    def refuse(self, error: ProxyError) -> None: ...
-
-
-class Connector(Protocol):
-    """Opens server connections; answers by `Pools.connected` or `Pools.connect_failed`."""
-
-    def connect(self, key: PoolKey, delay: float) -> None: ...
-
 
 # Seconds before the next attempt after the n-th failure in a row.
 _BACK_OFF = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -53,7 +29,9 @@ _TURN = 0.2
 class Pool:
     """The server connections of one key, and who waits for one."""
 
-    __slots__ = ("borrowed", "connecting", "failures", "idle", "key", "last_error", "waiters")
+    __slots__ = (
+        "borrowed", "connecting", "failed_at", "failures", "idle", "key", "last_error", "waiters",
+    )  # fmt: skip
 
     def __init__(self, key: PoolKey):
         self.key = key
@@ -63,11 +41,17 @@ class Pool:
         self.connecting = 0
         self.waiters: OrderedDict[Waiter, float] = OrderedDict()
         self.failures = 0
+        self.failed_at = 0.0
         self.last_error: ProxyError | None = None
 
     @property
     def open(self) -> int:
         return len(self.idle) + len(self.borrowed) + self.connecting
+
+    @property
+    def turn(self) -> float:
+        """Since when it is this pool's turn: who has just failed lets others try before it."""
+        return max(self.oldest_wait, self.failed_at)
 
     @property
     def oldest_wait(self) -> float:
@@ -111,7 +95,10 @@ class Pools:
         # Until the server has told its max_connections one connection is all there may be.
         self.limit = 1
         self.borrow_timeout = 120.0
-        self.closed_to_new = False
+        # Whether the server that is connected to now may allow less than `limit` says.
+        self.unsure = False
+        # The limit only falls.
+        self.draining = False
 
     def __iter__(self) -> Iterator[Pool]:
         return iter(self._pools.values())
@@ -134,7 +121,8 @@ class Pools:
         pool.waiters[waiter] = self._clock()
         self.waiting += 1
         self._make_room(pool)
-        if self.borrow_timeout == 0 and len(pool.waiters) > pool.connecting:
+        on_its_way = len(pool.waiters) <= pool.connecting or self._awaits_first()
+        if self.borrow_timeout == 0 and not on_its_way:
             # A connection that is being opened for it is not worth a failure.
             self._drop_waiter(pool, waiter)
             self._prune(pool)
@@ -190,7 +178,7 @@ class Pools:
 
         `connected` or `connect_failed` follows, as for any other attempt.
         """
-        if self.open >= self.limit:
+        if self.open >= self.limit or self.draining or self._awaits_first():
             return False
         self.pool(key).connecting += 1
         self.open += 1
@@ -200,15 +188,13 @@ class Pools:
         """A new connection is ready; it goes through `release` like any other."""
         pool = self._pools[key]
         pool.connecting -= 1
-        recovered = pool.failures > 0
         pool.failures = 0
         pool.last_error = None
         pool.borrowed.add(server)
         self.maintenance.admit(server)
         self.release(key, server)
-        if recovered:
-            # One attempt at a time was made until now.
-            self._make_room_for_oldest()
+        # One attempt at a time was made until now, perhaps.
+        self._make_room_for_oldest()
 
     def connect_failed(self, key: PoolKey, error: ProxyError) -> None:
         """An attempt failed. Waiters go on waiting if that may pass, else they are told."""
@@ -216,10 +202,10 @@ class Pools:
         pool.connecting -= 1
         self.open -= 1
         pool.failures += 1
+        pool.failed_at = self._clock()
         pool.last_error = error
         if not error.transient:
-            for waiter in self._take_all_waiters(pool):
-                waiter.refuse(error)
+            self._refuse_all(pool, error)
         self._make_room_for_oldest()
         self._prune(pool)
 
@@ -232,13 +218,24 @@ class Pools:
 
     def set_limit(self, limit: int) -> None:
         """A new share of the budget; a smaller one closes idle connections at once."""
-        self.limit = limit
-        while self.open - self.closing > limit and self._evict_idle():
+        self.limit = min(limit, self.limit) if self.draining else limit
+        while self.open - self.closing > self.limit and self._evict_idle():
             pass
         self._make_room_for_oldest()
 
+    def _shrink(self) -> None:
+        """Keeps what is lent, and room for those who wait; the rest is for other pods."""
+        self.close_idle("the proxy drains")
+        self.set_limit(self.open + self.waiting)
+        if not self.limit:
+            # Who has only come now cannot be served here any more.
+            for pool in list(self._pools.values()):
+                self._refuse_all(pool, ShuttingDown())
+
     def tick(self) -> None:
         """What only time decides: refuses who has waited for the borrow timeout."""
+        if self.draining:
+            self._shrink()
         limit = self._clock() - self.borrow_timeout
         for pool in list(self._pools.values()):
             while pool.waiters and pool.oldest_wait <= limit and not self._is_served_soon(pool):
@@ -267,7 +264,8 @@ class Pools:
 
     def _is_served_soon(self, pool: Pool) -> bool:
         """With a timeout of 0: the first attempts for those who wait are still under way."""
-        return self.borrow_timeout == 0 and not pool.failures and pool.connecting > 0
+        attempted = pool.connecting > 0 or self._awaits_first()
+        return self.borrow_timeout == 0 and not pool.failures and attempted
 
     def close_idle(self, reason: str, idle_before: float | None = None) -> None:
         """Closes idle connections, those not used since `idle_before` if given."""
@@ -306,8 +304,6 @@ class Pools:
 
         A pool with no more than its fair share gives way only to one that has nothing.
         """
-        if self.closed_to_new and not pool.waiters:
-            return True
         if self.open - self.closing > self.limit:
             return True
         if self.open < self.limit or self.waiting == len(pool.waiters) or self._room_is_coming():
@@ -327,7 +323,7 @@ class Pools:
         if not self.waiting:
             return
         waiting = [pool for pool in self._pools.values() if pool.waiters]
-        for pool in sorted(waiting, key=lambda pool: pool.oldest_wait):
+        for pool in sorted(waiting, key=lambda pool: pool.turn):
             self._make_room(pool)
 
     def _make_room(self, pool: Pool) -> None:
@@ -337,11 +333,21 @@ class Pools:
                 if not self._room_is_coming():
                     self._evict_idle(other_than=pool)
                 return
-            if pool.failures and pool.connecting:
+            if (pool.failures and pool.connecting) or self._awaits_first():
                 return
             pool.connecting += 1
             self.open += 1
             self._connector.connect(pool.key, self._back_off(pool))
+
+    def _awaits_first(self) -> bool:
+        """Whether there is room, but an attempt under way must first tell how much.
+
+        Where no connection is left the server may have come back with another max_connections.
+        """
+        if self.open >= self.limit:
+            return False
+        connecting = sum(pool.connecting for pool in self._pools.values())
+        return connecting > 0 and (self.unsure or connecting == self.open)
 
     def _room_is_coming(self) -> bool:
         return self.closing > 0 and self._clock() - self._discarded_at < _CLOSING_PATIENCE
@@ -361,11 +367,12 @@ class Pools:
         self._prune(pool)
         return True
 
-    def _take_all_waiters(self, pool: Pool) -> list[Waiter]:
+    def _refuse_all(self, pool: Pool, error: ProxyError) -> None:
         waiters = list(pool.waiters)
         self.waiting -= len(waiters)
         pool.waiters.clear()
-        return waiters
+        for waiter in waiters:
+            waiter.refuse(error)
 
     def _first_waiter(self, pool: Pool) -> Waiter:
         waiter, _ = pool.waiters.popitem(last=False)

@@ -10,7 +10,7 @@ from sluice_proxy.errors import (
     ProxyError,
     ServerLost,
 )
-from sluice_proxy.pool import pool
+from sluice_proxy.pool.neighbours import Server
 from sluice_proxy.session.backlog import NOTHING, is_one_request, rebased
 from sluice_proxy.session.client_login import Login
 from sluice_proxy.session.inspection import Findings
@@ -277,7 +277,7 @@ class ClientSession:
         elif self.state == WAITING:
             self.peer.pause()
 
-    def grant(self, server: pool.Server) -> None:
+    def grant(self, server: Server) -> None:
         """The server connection that was waited for."""
         if not isinstance(server, ServerConnection):
             raise InvariantError(f"{server!r} is no server connection")

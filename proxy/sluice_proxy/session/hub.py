@@ -9,7 +9,8 @@ from typing import Protocol
 from sluice_proxy.errors import ErrorFields, ShuttingDown
 from sluice_proxy.metrics import Counters
 from sluice_proxy.pool.key import PoolKey
-from sluice_proxy.pool.pool import Connector, Pools
+from sluice_proxy.pool.neighbours import Connector
+from sluice_proxy.pool.pool import Pools
 from sluice_proxy.session import pids
 from sluice_proxy.session.client import IDLE, LINKED, ClientSession
 from sluice_proxy.session.client_login import Login
@@ -116,8 +117,14 @@ class Hub:
         self._budget = budget
         self._apply_budget()
 
+    def forget_capacity(self) -> None:
+        """It is another server now; until that has spoken, it is approached with care."""
+        self.capacity = None
+        self.pools.unsure = True
+
     def learn_capacity(self, capacity: Capacity) -> None:
         """What the server said at a login."""
+        self.pools.unsure = False
         if capacity != self.capacity:
             self.capacity = capacity
             self._apply_budget()
@@ -193,6 +200,8 @@ class Hub:
     def tick(self) -> None:
         """Everything that only time decides; called a few times a second."""
         now = self._clock()
+        if self.pools.draining:
+            self._end([client for client in self.clients.values() if client.state == IDLE])
         self.pools.tick()
         self.counters.borrow_timeouts = self.pools.timeouts
         for server in [s for s in self.servers if s.orphaned_at is not None]:
@@ -217,16 +226,17 @@ class Hub:
             return client.server is not None and client.server.settled
         return client.state == IDLE
 
-    def end_idle_clients(self) -> None:
-        """Ends every client that has no transaction; the proxy drains."""
-        self._end([client for client in self.clients.values() if client.state == IDLE])
+    def drain(self) -> None:
+        """From now on every client ends that has no transaction, and the limit only falls."""
+        self.pools.draining = True
+        self.tick()
 
     def end_all_clients(self) -> None:
         """Ends every client, whatever it does."""
         self._end(list(self.clients.values()))
 
     def _end(self, clients: list[ClientSession]) -> None:
-        reason = ShuttingDown("terminating connection due to administrator command").fields()
+        reason = ShuttingDown().fields()
         for client in clients:
             client.end(reason)
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from sluice_proxy.errors import ProxyError, ServerUnavailable
 from sluice_proxy.pool.key import PoolKey
-from sluice_proxy.pool.pool import Pools, Server
+from sluice_proxy.pool.neighbours import Server
+from sluice_proxy.pool.pool import Pools
 
 A = PoolKey("a", "db")
 B = PoolKey("b", "db")

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from sluice_proxy.config import Target
+from sluice_proxy.config import Fleet, PodShare, Target
 from sluice_proxy.metrics import Counters
 from sluice_proxy.report import Report
 from sluice_proxy.session.hub import Hub
+from sluice_proxy.targets.capacity import Budget, Capacity
 from sluice_proxy.targets.health import TargetHealth
 from sluice_testing.stage import DONE, Stage, query, ready
 
@@ -15,6 +16,7 @@ class Facts:
     hub: Hub
     health: TargetHealth
     counters: Counters
+    pod: str = "orders-1"
     config_hash: str = "abc"
     config_error: str = ""
     draining: bool = False
@@ -54,6 +56,7 @@ def test_state_and_gauges_of_a_pinned_client() -> None:
     other = stage.client()
     other.sends(query(b"BEGIN"))
     state = report_of(stage).state()
+    assert (state["pod"], state["fleetBudget"]) == ("orders-1", None)
     assert state["pool"] == {
         "budget": 3, "open": 2, "borrowed": 1, "waiting": 1, "pinned": 1, "clients": 2,
     }  # fmt: skip
@@ -68,7 +71,20 @@ def test_whether_it_is_ready() -> None:
     report = report_of(Stage())
     facts = report._facts
     assert report.ready() == ""
+    facts.hub.pools.set_limit(0)
+    assert report.ready() == "no share of the connection budget yet"
+    assert not report.state()["ready"]
     facts.ready = False
     assert report.ready() == "starting"
     facts.draining = True
     assert report.ready() == "draining"
+
+
+def test_the_fleets_budget_is_told_once_it_is_known() -> None:
+    stage = Stage()
+    report = report_of(stage)
+    stage.hub.set_budget(Budget(percent=90, fleet=Fleet(90, (PodShare("orders-1", 30),))))
+    stage.hub.learn_capacity(Capacity(100, 3))
+    assert report.state()["fleetBudget"] == 90
+    stage.hub.forget_capacity()
+    assert report.state()["fleetBudget"] is None
