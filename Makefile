@@ -71,6 +71,10 @@ cluster-down: ## remove the cluster and every trace of it
 crds: $(BIN)/.ready ## write the CRD anew from the model
 	@$(CRD)
 
+.PHONY: manifests
+manifests: ## render the manifests of `kubectl apply -k charts/kustomize` from the chart
+	@$(PYTHON) tests/cluster/manifests.py
+
 .PHONY: locks
 locks: $(BIN)/.ready ## write the lock files anew, with the newest versions that pyproject.toml allows
 	@$(BIN)/python tests/tools/locks.py

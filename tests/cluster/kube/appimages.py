@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,10 @@ _PUBLIC_TEST_BASE = "python:3.13-slim-bookworm"
 
 @dataclass(frozen=True)
 class Image:
-    """sluice/<name>:dev; `sources` are all that its Dockerfile may copy."""
+    """sluice/<name>:dev; `sources` are all that its Dockerfile may copy.
+
+    A part of the product is also tagged with its version, as the chart names it by itself.
+    """
 
     name: str
     folder: str
@@ -38,8 +42,18 @@ class Image:
         return f"sluice/{self.name}:dev"
 
     @property
+    def tags(self) -> tuple[str, ...]:
+        product = "pyproject.toml" in self.sources
+        return (self.tag, f"sluice/{self.name}:{_version()}") if product else (self.tag,)
+
+    @property
     def dockerfile(self) -> str:
         return f"{self.folder}/Dockerfile"
+
+
+def _version() -> str:
+    project = tomllib.loads((places.REPOSITORY / "pyproject.toml").read_text())["project"]
+    return str(project["version"])
 
 
 _DISTRIBUTION = ("pyproject.toml", "README.md", "LICENSE")
@@ -86,7 +100,7 @@ def _build_and_load(engine: Engine, image: Image) -> None:
 def _archive(engine: Engine, image: Image) -> Path:
     """Where the image of the present sources is, or will be, as the archive that nodes import."""
     sources = (places.REPOSITORY / path for path in image.sources)
-    key = places.content_key(_base_key(engine, image), *sources)
+    key = places.content_key(_base_key(engine, image), *image.tags, *sources)
     return places.CACHE / "images" / f"{image.name}-{key}.tar"
 
 
@@ -100,7 +114,7 @@ def _obtain(engine: Engine, image: Image, archive: Path) -> None:
     _build(engine, image, bases)
     archive.parent.mkdir(parents=True, exist_ok=True)
     partial = archive.with_suffix(".partial")
-    engine.docker("save", "--output", partial, image.tag)
+    engine.docker("save", "--output", partial, *image.tags)
     above = (_size(engine, image.tag) - _size(engine, bases.base)) / _MEGABYTE
     _note(archive).write_text(str(above))
     partial.replace(archive)
@@ -120,7 +134,8 @@ def _build(engine: Engine, image: Image, bases: Bases) -> None:
             f"--build-arg=BASE_IMAGE={bases.base}",
             f"--build-arg=BUILD_IMAGE={bases.build}",
             *(f"--secret=id={name},src={path}" for name, path in secrets.items()),
-            *("--tag", image.tag, "--file", context / image.dockerfile, context),
+            *(f"--tag={tag}" for tag in image.tags),
+            *("--file", context / image.dockerfile, context),
         )
 
 

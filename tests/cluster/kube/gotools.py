@@ -71,6 +71,7 @@ MODULES = (
         {"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"},
     ),
     Module("pause", {"pause": "."}),
+    Module("gitops", {"gitops": "."}),
 )
 
 

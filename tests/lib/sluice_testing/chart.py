@@ -16,11 +16,14 @@ class Helm(Kubectl, Protocol):
     def helm(self, *arguments: str, input: str | None = None, timeout: float = ...) -> str: ...
 
 
-def install(cluster: Helm) -> None:
-    """Installs or upgrades the chart with the images that are loaded; waits for the operator."""
+def install(cluster: Helm, *arguments: str) -> None:
+    """Installs or upgrades the chart as README says, with no values; waits for the operator.
+
+    `arguments` are more of `helm upgrade --install`.
+    """
     cluster.helm(
         *("upgrade", "--install", "sluice", str(CHART), "--namespace", SYSTEM),
-        *("--create-namespace", "--set", "image.tag=dev", "--set", "proxy.image.tag=dev"),
+        *("--create-namespace", *arguments),
     )
     # The tag stays the same when the sources change.
     cluster.kubectl("-n", SYSTEM, "rollout", "restart", OPERATOR)

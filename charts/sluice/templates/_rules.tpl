@@ -1,0 +1,63 @@
+{{/* What the operator may do in each namespace that it watches. */}}
+{{- define "sluice.rules" -}}
+# What users ask for. The operator never writes their objects, only what it saw of them.
+- apiGroups: [sluice.dev]
+  resources: [databaseproxies]
+  verbs: [get, list, watch]
+- apiGroups: [sluice.dev]
+  resources: [databaseproxies/status]
+  verbs: [patch]
+# Clusters that enforce owner references ask this of whoever sets blockOwnerDeletion.
+- apiGroups: [sluice.dev]
+  resources: [databaseproxies/finalizers]
+  verbs: [update]
+# Roles and CAs are read from the users' Secrets, wherever a DatabaseProxy is; the proxy's
+# configuration and certificates are written to Secrets of our own. Deleted are only those
+# that are no longer needed, such as an issued certificate once the user brings one.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, patch, delete]
+# The host that clients connect to, and the name by which pods find each other; and a target's
+# Service tells which pods to let through.
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, list, watch, create, patch]
+# The proxy's own, which may do nothing.
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  verbs: [get, list, watch, create, patch]
+# The proxy's pods.
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch]
+# Who may reach the proxy, and what it may reach.
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch]
+# A drained node takes one pod of a proxy at a time. One of a single pod would hold up every
+# drain: it is deleted when the replicas fall to one.
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+# Where to ask for /state; an annotation makes the kubelet refresh a changed Secret at once.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, patch]
+# What happened to a DatabaseProxy; the same again is counted in the Event that is there.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
+
+{{/* What the operator may do in its own namespace. */}}
+{{- define "sluice.leaseRules" -}}
+# The Lease that says which replica leads. It cannot be named before it exists.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+# This one alone is read, renewed, and given up at a clean stop.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ include "sluice.fullname" . }}]
+  verbs: [get, update, patch]
+{{- end -}}
