@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from sluice_operator.api.model import APIModel
 
@@ -36,10 +36,14 @@ class TargetStatus(APIModel):
     host: str = Field(description="As in spec.targets.", max_length=253)
     port: int = Field(description="As in spec.targets.")
     health: Health = Field(
-        description="Available: the proxy can log in. Registering: not asked yet."
+        description="Available: the proxy can log in. Unavailable: it cannot. Registering: the "
+        "server was not asked yet."
     )
     reason: str = Field(
-        default="", max_length=1024, description="Why it is not Available, as one word."
+        default="",
+        max_length=1024,
+        description="Why it is Unavailable, as one word; the condition TargetsAvailable says it "
+        "as a sentence.",
     )
     max_connections: int | None = Field(
         default=None, description="max_connections of the server, once it was asked."
@@ -49,7 +53,11 @@ class TargetStatus(APIModel):
 class PoolStatus(APIModel):
     """Sums over the pods; coarse, at most once a minute. Live figures are in the metrics."""
 
-    budget: int = Field(default=0, description="Server connections the pods may open together.")
+    budget: int = Field(
+        default=0,
+        description="Server connections that all pods may open together; 0 until a pod has asked "
+        "the server for its max_connections.",
+    )
     open: int = Field(default=0, description="Server connections that are open.")
     borrowed: int = Field(default=0, description="Server connections that serve a client now.")
     waiting: int = Field(default=0, description="Clients that wait for a server connection.")
@@ -60,6 +68,10 @@ class PoolStatus(APIModel):
 class Status(APIModel):
     """What is."""
 
+    # So that what was just created has a status too, of generation 0: else kstatus takes an
+    # object that the operator has not looked at yet for one that is done.
+    model_config = ConfigDict(json_schema_extra={"default": {}})
+
     observed_generation: int = Field(
         default=0,
         ge=0,
@@ -68,12 +80,15 @@ class Status(APIModel):
     )
     phase: Phase = Field(
         default="Pending",
-        description="The story in one word, for people; programs read conditions.",
+        description="The story in one word, for people; programs read conditions. Pending: no "
+        "client can log in yet. Running: clients can. Degraded: something needs a look, though "
+        "clients may be served all the same.",
     )
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
-        description="Accepted, CredentialsReady, TargetsAvailable, Progressing, Ready.",
+        description="Accepted, CredentialsReady, TargetsAvailable, Overcommitted, Progressing, "
+        "Ready; and, only while they are True, Reconciling or Stalled for kstatus.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
@@ -94,7 +109,10 @@ class Status(APIModel):
     pool: PoolStatus = Field(
         default_factory=PoolStatus, description="Connections and clients, once a minute."
     )
-    replicas: int = Field(default=0, ge=0, description="Proxy pods that are ready.")
+    replicas: int = Field(
+        default=0, ge=0, description="Proxy pods that there are, without those on their way out."
+    )
+    ready_replicas: int = Field(default=0, ge=0, description="Proxy pods that take clients.")
     selector: str = Field(
         default="", max_length=1024, description="Label selector of the proxy's pods."
     )

@@ -43,12 +43,20 @@ class PoolState:
 
 @dataclass(frozen=True, slots=True)
 class ProxyState:
-    """One answer of `/state`: which document it serves, why not a newer one, and how it is."""
+    """One answer of `/state`: which document it serves, why not a newer one, and how it is.
+
+    `pod` is the pod's own name for itself. `fleet_budget` is B, what all pods together may
+    open, as this pod computes it; None before it has asked the server. A `draining` pod
+    takes no new clients. Proxies of before these were told leave out pod and fleet_budget.
+    """
 
     config_hash: str
     config_error: str
     targets: tuple[TargetState, ...]
     pool: PoolState
+    pod: str = ""
+    fleet_budget: int | None = None
+    draining: bool = False
 
 
 def parse_state(document: Any) -> ProxyState | None:
@@ -60,6 +68,9 @@ def parse_state(document: Any) -> ProxyState | None:
             config_error=str(config.get("error") or ""),
             targets=tuple(_target(item) for item in document["targets"]),
             pool=PoolState(**{name: int(pool.get(name, 0)) for name in PoolState.__slots__}),
+            pod=str(document.get("pod") or ""),
+            fleet_budget=_number(document.get("fleetBudget")),
+            draining=bool(document.get("draining")),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
@@ -69,12 +80,15 @@ def _target(item: Mapping[str, Any]) -> TargetState:
     health = str(item["health"])
     if health not in HEALTHS:
         raise ValueError(f"health {health!r}")
-    most = item.get("maxConnections")
     return TargetState(
         host=str(item["host"]),
         port=int(item["port"]),
         health=health,
         reason=str(item.get("reason") or ""),
         message=str(item.get("message") or ""),
-        max_connections=None if most is None else int(most),
+        max_connections=_number(item.get("maxConnections")),
     )
+
+
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)

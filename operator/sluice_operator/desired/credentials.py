@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from sluice_operator import names
+from sluice_operator.api.conditions import Reason
 from sluice_operator.api.v1alpha1 import CASecretRef, Spec
 from sluice_proxy.config import Certificate, User
 
@@ -18,9 +19,9 @@ DEFAULT_DATABASE = "postgres"
 
 
 class Problem(ValueError):
-    """What a Secret lacks: `path` is the spec's field, `reason` a CamelCase word."""
+    """What a Secret lacks: `path` is the spec's field; no value is ever quoted."""
 
-    def __init__(self, path: str, reason: str, sentence: str):
+    def __init__(self, path: str, reason: Reason, sentence: str):
         super().__init__(f"{path}: {sentence}")
         self.path = path
         self.reason = reason
@@ -37,7 +38,7 @@ def users(spec: Spec, secrets: Secrets) -> tuple[User, ...]:
         user = _user(_data(secrets, name, path), name, path)
         if user.name in found:
             sentence = f"Secrets {found[user.name]} and {name} are both of the role {user.name}"
-            raise Problem(path, "DuplicateRole", sentence)
+            raise Problem(path, Reason.DUPLICATE_ROLE, sentence)
         found[user.name] = name
         roles.append(user)
     return tuple(roles)
@@ -87,7 +88,7 @@ def _user(data: Mapping[str, bytes], secret: str, path: str) -> User:
     password = _text(data, "password", secret, path)
     if name != name.strip() or "\0" in name:
         sentence = f"key {name_key} of Secret {secret} has white space around the name"
-        raise Problem(path, "InvalidSecret", sentence)
+        raise Problem(path, Reason.INVALID_SECRET, sentence)
     database = _first_text(data, ("dbname", "database"), secret, path)
     return User(name, password, database=database or DEFAULT_DATABASE)
 
@@ -106,7 +107,7 @@ def _user_of_uri(uri: str, secret: str, path: str) -> User:
 
 def _refuse_uri(secret: str, path: str) -> NoReturn:
     sentence = f"key uri of Secret {secret} is not postgresql://user:password@host/database"
-    raise Problem(path, "InvalidSecret", sentence)
+    raise Problem(path, Reason.INVALID_SECRET, sentence)
 
 
 def _bundle(reference: CASecretRef, secrets: Secrets) -> str:
@@ -117,7 +118,7 @@ def _bundle(reference: CASecretRef, secrets: Secrets) -> str:
         x509.load_pem_x509_certificates(text.encode())
     except ValueError:
         sentence = f"key {reference.key} of Secret {reference.name} holds no PEM certificate"
-        raise Problem(path, "InvalidCA", sentence) from None
+        raise Problem(path, Reason.INVALID_CA, sentence) from None
     return text
 
 
@@ -127,15 +128,15 @@ def _check_pair(chain: str, key: str, secret: str, path: str) -> None:
         private = serialization.load_pem_private_key(key.encode(), password=None)
     except (ValueError, TypeError):
         sentence = f"tls.crt and tls.key of Secret {secret} are not a PEM certificate and its key"
-        raise Problem(path, "InvalidCertificate", sentence) from None
+        raise Problem(path, Reason.INVALID_CERTIFICATE, sentence) from None
     if private.public_key() != leaf.public_key():
         sentence = f"tls.key of Secret {secret} is not the key of tls.crt"
-        raise Problem(path, "InvalidCertificate", sentence)
+        raise Problem(path, Reason.INVALID_CERTIFICATE, sentence)
 
 
 def _data(secrets: Secrets, name: str, path: str) -> Mapping[str, bytes]:
     if name not in secrets:
-        raise Problem(f"{path}.name", "SecretNotFound", f"Secret {name} does not exist")
+        raise Problem(f"{path}.name", Reason.SECRET_NOT_FOUND, f"Secret {name} does not exist")
     return secrets[name]
 
 
@@ -148,9 +149,9 @@ def _text(data: Mapping[str, bytes], key: str, secret: str, path: str) -> str:
     value = data.get(key)
     if not value:
         problem = "has no key" if value is None else "has an empty key"
-        raise Problem(path, "InvalidSecret", f"Secret {secret} {problem} {key}")
+        raise Problem(path, Reason.SECRET_KEY_NOT_FOUND, f"Secret {secret} {problem} {key}")
     try:
         return value.decode()
     except UnicodeDecodeError:
         sentence = f"key {key} of Secret {secret} is not UTF-8 text"
-        raise Problem(path, "InvalidSecret", sentence) from None
+        raise Problem(path, Reason.INVALID_SECRET, sentence) from None

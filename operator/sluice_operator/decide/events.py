@@ -1,0 +1,158 @@
+"""What is worth an Event: transitions of the status, and changes that no condition shows.
+
+Messages are those of conditions, or name objects and roles: no Secret's content is in one.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sluice_operator.api import conditions
+from sluice_operator.api.conditions import FALSE, TRUE, Reason, reason_of
+from sluice_operator.decide.overcommit import listed
+from sluice_operator.desired.inputs import Inputs
+from sluice_proxy.config import ProxyConfig
+
+Action = Literal["Reconcile", "Rotate", "Renew", "Scale", "Suspend", "Resume"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened; `action` is what the operator did about it or with it."""
+
+    type: Literal["Normal", "Warning"]
+    reason: Reason
+    message: str
+    action: Action = "Reconcile"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What was just applied and is no condition's affair.
+
+    `rotated` are roles with a new password, `renewed` tells that clients are shown another
+    certificate, `scaled` is how many pods there were to be before and now.
+    """
+
+    rotated: tuple[str, ...] = ()
+    renewed: bool = False
+    scaled: tuple[int, int] | None = None
+
+
+def changes(
+    previous: ProxyConfig | None, deployment: Mapping[str, Any] | None, inputs: Inputs
+) -> Changes:
+    """From what served before (document, live Deployment) to what `inputs` make of it."""
+    replicas = inputs.spec.replicas
+    before = replicas if deployment is None else deployment["spec"].get("replicas", 1)
+    scaled = (before, replicas) if before != replicas else None
+    if previous is None:
+        return Changes(scaled=scaled)
+    old, new = previous.certificate, inputs.config.certificate
+    return Changes(
+        rotated=_rotated(previous, inputs.config),
+        renewed=old is not None and new is not None and old.chain != new.chain,
+        scaled=scaled,
+    )
+
+
+def events(
+    old: Mapping[str, Any], new: Mapping[str, Any], changed: Changes | None = None
+) -> tuple[Event, ...]:
+    """What happened between two statuses, each reason once; nothing if nothing did."""
+    before, after = _by_type(old), _by_type(new)
+    found = [
+        *_suspension(before, after),
+        *_changes(changed or Changes()),
+        *_parts(before, after),
+        *_trouble(before, after),
+        *_readiness(before, after),
+    ]
+    return tuple({event.reason: event for event in reversed(found)}.values())[::-1]
+
+
+_Conditions = Mapping[str, Mapping[str, Any]]
+
+_PARTS = (conditions.ACCEPTED, conditions.CREDENTIALS_READY, conditions.TARGETS_AVAILABLE)
+_QUIET = frozenset((Reason.SETTLED, Reason.SUSPENDED, Reason.BLOCKED))
+"""Why Progressing may be False without any trouble of its own."""
+
+
+def _by_type(status: Mapping[str, Any]) -> _Conditions:
+    return {item["type"]: item for item in status.get("conditions") or ()}
+
+
+def _is(condition: Mapping[str, Any] | None, status: str) -> bool:
+    return condition is not None and condition["status"] == status
+
+
+def _told(condition: Mapping[str, Any]) -> Event:
+    """The condition as it is now."""
+    reason = reason_of(condition["reason"])
+    return Event("Warning", reason, condition["message"])
+
+
+def _back(condition: Mapping[str, Any]) -> Event:
+    reason = reason_of(condition["reason"])
+    return Event("Normal", reason, condition["message"] or reason.meaning)
+
+
+def _parts(before: _Conditions, after: _Conditions) -> Iterable[Event]:
+    for kind in _PARTS:
+        old, new = before.get(kind), after[kind]
+        if _is(new, FALSE) and not _same(old, new):
+            yield _told(new)
+        elif _is(new, TRUE) and _is(old, FALSE):
+            yield _back(new)
+    shared = after[conditions.OVERCOMMITTED]
+    if _is(shared, TRUE) and not _is(before.get(conditions.OVERCOMMITTED), TRUE):
+        yield _told(shared)
+
+
+def _same(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> bool:
+    return old is not None and (old["status"], old["reason"]) == (new["status"], new["reason"])
+
+
+def _trouble(before: _Conditions, after: _Conditions) -> Iterable[Event]:
+    """Pods that cannot come up, a document that they refuse."""
+    old, new = before.get(conditions.PROGRESSING), after[conditions.PROGRESSING]
+    if _is(new, FALSE) and new["reason"] not in _QUIET and not _same(old, new):
+        yield _told(new)
+
+
+def _readiness(before: _Conditions, after: _Conditions) -> Iterable[Event]:
+    old, new = before.get(conditions.READY), after[conditions.READY]
+    if _is(new, TRUE) and not _is(old, TRUE):
+        yield _back(new)
+    elif _is(old, TRUE) and not _is(new, TRUE):
+        yield _told(new)
+
+
+def _suspension(before: _Conditions, after: _Conditions) -> Iterable[Event]:
+    old, new = before.get(conditions.PROGRESSING), after[conditions.PROGRESSING]
+    was = old is not None and old["reason"] == Reason.SUSPENDED
+    if new["reason"] == Reason.SUSPENDED and not was:
+        yield Event("Normal", Reason.SUSPENDED, new["message"], "Suspend")
+    if was and new["reason"] != Reason.SUSPENDED:
+        yield Event("Normal", Reason.RESUMED, "spec.suspend is false again", "Resume")
+
+
+def _changes(changed: Changes) -> Iterable[Event]:
+    if changed.rotated:
+        what = f"new password of {listed(changed.rotated)}, taken from spec.auth"
+        yield Event("Normal", Reason.CREDENTIALS_ROTATED, what, "Rotate")
+    if changed.renewed:
+        what = Reason.CERTIFICATE_RENEWED.meaning
+        yield Event("Normal", Reason.CERTIFICATE_RENEWED, what, "Renew")
+    if changed.scaled is not None:
+        before, now = changed.scaled
+        yield Event("Normal", Reason.SCALED, f"from {before} to {now} pods", "Scale")
+
+
+def _rotated(previous: ProxyConfig, config: ProxyConfig) -> tuple[str, ...]:
+    before = {user.name: user.password for user in previous.users}
+    return tuple(
+        user.name
+        for user in config.users
+        if user.name in before and user.password != before[user.name]
+    )
