@@ -7,7 +7,6 @@ from typing import Any
 
 from sluice_operator import names
 from sluice_operator.decide.events import Event
-from sluice_operator.decide.references import Key
 from sluice_operator.decide.status import timestamp
 from sluice_operator.desired.manifest import Manifest
 
@@ -25,10 +24,6 @@ class About:
     namespace: str
     name: str
     uid: str
-
-    @property
-    def key(self) -> Key:
-        return self.namespace, self.name
 
 
 def event_name(event: Event, about: About) -> str:

@@ -1,102 +1,65 @@
-"""Conditions, phase and figures, computed from what was seen."""
+"""The status as a whole: its dates, figures and phase; conditions are in test_judge."""
 
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from sluice_operator.api.manifest import parse
-from sluice_operator.decide.observed import Observed, Pod
-from sluice_operator.decide.resolve import Installation, Missing, resolve
-from sluice_operator.decide.state import PoolState, ProxyState, TargetState
-from sluice_operator.decide.status import Seen, Status, next_look, status
-from sluice_testing.specs import manifest
-
-NOW = 1_800_000_000.0
-STAMP = "2027-01-15T08:00:00Z"
-APP = {"orders-app": {"username": b"app", "password": b"pw"}}
-INPUTS = resolve(
-    parse(manifest({"metadata.uid": "uid-1"})),
-    Observed(APP, {}, {}, ()),
-    Installation("image", "sluice-system"),
+from sluice_operator.api.conditions import TYPES
+from sluice_operator.api.status import Status as Model
+from sluice_operator.decide.resolve import Missing
+from sluice_operator.decide.seen import Seen
+from sluice_operator.decide.status import next_look
+from sluice_testing.seen import (
+    HASH,
+    NOBODY,
     NOW,
-).inputs
-assert INPUTS is not None
-HASH = INPUTS.config_hash
-AVAILABLE = TargetState("db", 5432, "Available", max_connections=100)
-
-
-def deployment(**figures: int) -> dict[str, Any]:
-    counts = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, **figures}
-    return {
-        "metadata": {"generation": 3},
-        "spec": {"replicas": 2},
-        "status": {
-            "observedGeneration": 3,
-            "conditions": [{"type": "Available", "status": "True"}],
-            **counts,
-        },
-    }
-
-
-def pod(name: str, **changes: Any) -> Pod:
-    return replace(Pod(name, "10.0.0.1", True, False, ""), **changes)
-
-
-def state(config_hash: str = HASH, error: str = "", *targets: TargetState) -> ProxyState:
-    pool = PoolState(budget=30, open=4, borrowed=3, waiting=2, pinned=1, clients=500)
-    return ProxyState(config_hash, error, targets or (AVAILABLE,), pool)
-
-
-WELL = Seen(
-    generation=7,
-    inputs=INPUTS,
-    missing=None,
-    notes=(),
-    config_hash=HASH,
-    deployment=deployment(),
-    pods=(pod("a"), pod("b")),
-    states={"a": state(), "b": state()},
+    STAMP,
+    WELL,
+    both,
+    deployment,
+    of,
+    pod,
+    starting,
+    state,
+    unavailable,
 )
 
-
-def of(seen: Seen, old: Status | None = None, *, now: float = NOW, due: bool = True) -> Status:
-    return status(seen, old or {}, now, pool_due=due)
-
-
-def conditions(seen: Seen) -> dict[str, tuple[str, str]]:
-    return {c["type"]: (c["status"], c["reason"]) for c in of(seen)["conditions"]}
-
-
-def message(seen: Seen, kind: str) -> str:
-    return next(str(c["message"]) for c in of(seen)["conditions"] if c["type"] == kind)
+SECRET = Missing("CredentialsReady", "SecretNotFound", "spec.auth[0].secretRef.name", "gone")
 
 
 def test_all_is_well() -> None:
-    assert conditions(WELL) == {
-        "Accepted": ("True", "Valid"),
-        "CredentialsReady": ("True", "Resolved"),
-        "TargetsAvailable": ("True", "Available"),
-        "Progressing": ("False", "Settled"),
-        "Ready": ("True", "Serving"),
-    }
     told = of(WELL)
     assert told["phase"] == "Running"
     assert told["observedGeneration"] == 7
     assert told["endpoint"] == "orders.shop.svc"
-    assert told["replicas"] == 2
+    assert (
+        told["selector"] == "app.kubernetes.io/instance=orders,app.kubernetes.io/name=sluice-proxy"
+    )
+    assert (told["replicas"], told["readyReplicas"]) == (2, 2)
     assert told["configHash"] == HASH
     assert told["caSecretName"] == "orders-proxy-ca"
     assert told["targets"] == [
         {"host": "db", "port": 5432, "health": "Available", "reason": "", "maxConnections": 100}
     ]
     assert told["pool"] == {
-        "budget": 60, "open": 8, "borrowed": 6, "waiting": 4, "pinned": 2, "clients": 1000,
+        "budget": 90, "open": 8, "borrowed": 6, "waiting": 4, "pinned": 2, "clients": 1000,
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("seen", [WELL, NOBODY, replace(NOBODY, inputs=None, missing=SECRET)])
+def test_the_schema_knows_every_field(seen: Seen) -> None:
+    told = of(seen)
+    assert (
+        Model.model_validate(told, extra="forbid").model_dump(by_alias=True, exclude_none=True)
+        == told
+    )
+
+
 def test_each_condition_is_of_this_generation_and_dated() -> None:
-    for condition in of(WELL)["conditions"]:
+    found = of(WELL)["conditions"]
+    assert [condition["type"] for condition in found] == list(TYPES)
+    for condition in found:
         assert condition["observedGeneration"] == 7
         assert condition["lastTransitionTime"] == STAMP
 
@@ -104,7 +67,7 @@ def test_each_condition_is_of_this_generation_and_dated() -> None:
 def test_the_time_of_a_transition_stays_while_the_status_does() -> None:
     first = of(WELL)
     assert of(WELL, first, now=NOW + 100) == first
-    ill = replace(WELL, deployment=None)
+    ill = replace(WELL, pods=())
     changed = {c["type"]: c for c in of(ill, first, now=NOW + 100)["conditions"]}
     assert changed["Ready"]["lastTransitionTime"] == "2027-01-15T08:01:40Z"
     assert changed["Accepted"]["lastTransitionTime"] == STAMP
@@ -117,123 +80,86 @@ def test_the_pools_figures_wait_for_their_minute() -> None:
     assert of(busier, old, due=True)["pool"]["clients"] == 500
 
 
-SECRET = Missing("CredentialsReady", "SecretNotFound", "spec.auth[0].secretRef.name", "gone")
-INVALID = Missing("Accepted", "Invalid", "spec.replicas", "too many")
+@pytest.mark.parametrize(
+    ("a", "b", "budget"),
+    [(90, 90, 90), (90, 45, 45), (90, None, 90), (None, None, 0)],
+)
+def test_the_budget_is_the_fleets(a: int | None, b: int | None, budget: int) -> None:
+    states = {"a": state(fleet_budget=a), "b": state(fleet_budget=b)}
+    assert of(replace(WELL, states=states))["pool"]["budget"] == budget
 
 
-def test_what_is_missing_is_told_with_its_field() -> None:
-    seen = replace(WELL, inputs=None, missing=SECRET, pods=(), states={}, deployment=None)
-    assert conditions(seen)["CredentialsReady"] == ("False", "SecretNotFound")
-    assert conditions(seen)["Ready"] == ("False", "SecretNotFound")
-    assert message(seen, "CredentialsReady") == "spec.auth[0].secretRef.name: gone"
-    assert of(seen)["phase"] == "Degraded"
+def test_pods_that_drain_still_count_for_the_pool() -> None:
+    leaving = pod("c", terminating=True)
+    seen = replace(WELL, pods=(*WELL.pods, leaving), states={**both(), "c": state()})
+    told = of(seen)
+    assert told["pool"]["open"] == 12
+    assert (told["replicas"], told["readyReplicas"]) == (2, 2)
+    more = of(replace(WELL, pods=(*WELL.pods, starting())))
+    assert (more["replicas"], more["readyReplicas"]) == (3, 2)
 
 
-def test_the_last_good_configuration_is_said_to_go_on() -> None:
-    seen = replace(WELL, missing=SECRET)
-    assert message(seen, "Ready").endswith("the last good configuration goes on serving")
-    assert conditions(seen)["TargetsAvailable"] == ("True", "Available")
-
-
-def test_a_spec_that_is_refused_says_nothing_of_credentials() -> None:
-    seen = replace(WELL, missing=INVALID)
-    assert conditions(seen)["Accepted"] == ("False", "Invalid")
-    assert conditions(seen)["CredentialsReady"] == ("Unknown", "NotAccepted")
-    assert conditions(seen)["Ready"] == ("False", "Invalid")
-
-
-def test_notes_stand_with_the_acceptance() -> None:
-    assert message(replace(WELL, notes=("open to any",)), "Accepted") == "open to any"
+def test_nothing_can_be_served() -> None:
+    told = of(replace(NOBODY, inputs=None, missing=SECRET))
+    for field in ("endpoint", "selector", "configHash", "caSecretName"):
+        assert told[field] == ""
+    assert told["targets"] == []
 
 
 @pytest.mark.parametrize(
-    ("target", "condition", "words"),
+    ("changes", "phase"),
     [
-        (
-            TargetState("db", 5432, "Unavailable", "AuthFailure", "password of app"),
-            ("False", "AuthFailure"),
-            "spec.auth: db:5432: password of app",
-        ),
-        (
-            TargetState("db", 5432, "Unavailable", "Unreachable", "timed out"),
-            ("False", "Unreachable"),
-            "spec.targets[0]: db:5432: timed out",
-        ),
-        (
-            TargetState("db", 5432, "Unavailable", "InitQueryFailed", "it failed"),
-            ("False", "InitQueryFailed"),
-            "spec.connectionPool.initQuery: db:5432: it failed",
-        ),
-        (
-            TargetState("db", 5432, "Registering"),
-            ("Unknown", "Registering"),
-            "the server is being asked",
-        ),
+        ({}, "Running"),
+        ({"suspended": True}, "Running"),
+        ({"deployment": deployment(updatedReplicas=1)}, "Running"),
+        ({"pods": (), "states": {}, "deployment": None}, "Pending"),
+        ({"states": {}}, "Pending"),
+        ({"missing": SECRET}, "Degraded"),
+        ({"states": both(unavailable("AuthFailure"))}, "Degraded"),
+        ({"states": both(config_hash="old", config_error="users: empty")}, "Degraded"),
+        ({"deployment": deployment(availableReplicas=1),
+          "pods": (*WELL.pods, starting(unschedulable="0/1 nodes"))}, "Degraded"),
     ],
-)
-def test_a_server_that_will_not_do(
-    target: TargetState, condition: tuple[str, str], words: str
-) -> None:
-    seen = replace(WELL, states={"a": state(HASH, "", target)})
-    assert conditions(seen)["TargetsAvailable"] == condition
-    assert message(seen, "TargetsAvailable") == words
-    assert conditions(seen)["Ready"] == ("False", condition[1])
+)  # fmt: skip
+def test_the_phase(changes: dict[str, Any], phase: str) -> None:
+    assert of(replace(WELL, **changes))["phase"] == phase
 
 
-def test_one_pod_that_can_log_in_is_enough() -> None:
-    bad = state(HASH, "", TargetState("db", 5432, "Unavailable", "Unreachable"))
-    assert conditions(replace(WELL, states={"a": bad, "b": state()}))["Ready"][0] == "True"
+def test_what_is_applied_stays_named_while_suspended() -> None:
+    before = of(WELL)
+    after = of(replace(WELL, suspended=True, config_hash="another"), before)
+    assert after["configHash"] == HASH
 
 
-def test_pods_with_an_old_document_do_not_count() -> None:
-    seen = replace(WELL, states={"a": state("old"), "b": state()})
-    assert conditions(seen)["Progressing"] == ("True", "ConfigurationPending")
-    assert conditions(seen)["Ready"] == ("True", "Serving")
-    none = replace(WELL, states={"a": state("old"), "b": state("old")})
-    assert conditions(none)["TargetsAvailable"] == ("Unknown", "NoAnswer")
-    assert conditions(none)["Ready"][0] == "False"
+def test_while_suspended_the_targets_are_those_that_pods_serve() -> None:
+    other = replace(state().targets[0], host="other")
+    suspended = replace(WELL, suspended=True, states=both(other))
+    assert [row["host"] for row in of(suspended)["targets"]] == ["other"]
+    assert [row["host"] for row in of(replace(suspended, states={}))["targets"]] == ["db"]
+    going_on = replace(suspended, suspended=False)
+    assert of(going_on)["targets"] == [
+        {"host": "db", "port": 5432, "health": "Registering", "reason": ""}
+    ]
 
 
-@pytest.mark.parametrize("gone", [{"ready": False}, {"terminating": True}])
-def test_pods_that_do_not_serve_do_not_count(gone: dict[str, Any]) -> None:
-    seen = replace(WELL, pods=(pod("a", **gone),))
-    assert conditions(seen)["Ready"][0] == "False"
-    assert of(seen)["replicas"] == 0
-
-
-def test_a_document_that_pods_refuse_is_told() -> None:
-    refused = state("old", "users: empty")
-    seen = replace(WELL, states={"a": refused, "b": refused})
-    assert conditions(seen)["Progressing"] == ("False", "ConfigurationRefused")
-    assert conditions(seen)["Ready"] == ("False", "ConfigurationRefused")
-    assert message(seen, "Ready") == "users: empty"
+def test_each_target_is_told_by_the_pod_that_sees_it_best() -> None:
+    states = {"a": state(unavailable("Unreachable")), "b": state()}
+    assert of(replace(WELL, states=states))["targets"][0]["health"] == "Available"
+    bad = of(replace(WELL, states=both(unavailable("Unreachable"))))["targets"][0]
+    assert (bad["health"], bad["reason"]) == ("Unavailable", "Unreachable")
 
 
 @pytest.mark.parametrize(
-    "it",
+    ("seen", "seconds"),
     [
-        None,
-        deployment(updatedReplicas=1),
-        deployment(replicas=3),
-        deployment(availableReplicas=1),
-        deployment(observedGeneration=2),
+        (WELL, 30),
+        (NOBODY, 10),
+        (replace(NOBODY, pods=(starting(unschedulable="full"),)), 30),
+        (replace(NOBODY, inputs=None, missing=SECRET), 30),
+        (replace(WELL, deployment=deployment(updatedReplicas=1)), 1),
+        (replace(WELL, states={"a": state(config_hash="old"), "b": state()}), 1),
+        (replace(WELL, states=both(unavailable("Unreachable"))), 3),
     ],
 )
-def test_a_rollout_progresses(it: Any) -> None:
-    assert conditions(replace(WELL, deployment=it))["Progressing"] == ("True", "RollingOut")
-
-
-def test_a_deployment_that_is_not_available_is_not_ready() -> None:
-    it = deployment()
-    it["status"]["conditions"][0]["status"] = "False"
-    seen = replace(WELL, deployment=it)
-    assert conditions(seen)["Ready"] == ("False", "PodsNotReady")
-    assert of(seen)["phase"] == "Pending"
-
-
-def test_when_to_look_again() -> None:
-    unreachable = state(HASH, "", TargetState("db", 5432, "Unavailable", "Unreachable"))
-    assert next_look(WELL) == 30
-    assert next_look(replace(WELL, deployment=None)) == 1
-    assert next_look(replace(WELL, states={"a": unreachable, "b": unreachable})) == 3
-    assert next_look(replace(WELL, inputs=None, missing=SECRET)) == 30
+def test_when_to_look_again(seen: Seen, seconds: float) -> None:
+    assert next_look(seen) == seconds

@@ -51,11 +51,12 @@ def test_forms_of_a_secret(data: dict[str, bytes], user: User) -> None:
     ("data", "reason", "words"),
     [
         (None, "SecretNotFound", "does not exist"),
-        ({}, "InvalidSecret", "has no key username"),
-        ({"username": b"app"}, "InvalidSecret", "has no key password"),
-        ({"username": b"app", "password": b""}, "InvalidSecret", "an empty key password"),
+        ({}, "SecretKeyNotFound", "Secret orders-app has no key username"),
+        ({"username": b"app"}, "SecretKeyNotFound", "has no key password"),
+        ({"username": b"app", "password": b""}, "SecretKeyNotFound", "an empty key password"),
         ({"username": b"app\n", "password": b"pw"}, "InvalidSecret", "white space"),
         ({"username": b"\xff", "password": b"pw"}, "InvalidSecret", "not UTF-8"),
+        ({"uri": b""}, "SecretKeyNotFound", "an empty key uri"),
         ({"uri": b"mysql://a:b@c"}, "InvalidSecret", "key uri"),
         ({"uri": b"postgres://a@c"}, "InvalidSecret", "key uri"),
         ({"uri": b"postgres://a:b@[c"}, "InvalidSecret", "key uri"),
@@ -95,6 +96,9 @@ def test_the_ca_of_the_server() -> None:
         target_ca(spec(targetTLS=VERIFY), {"db-ca": {"bundle.pem": b"hello"}})
     assert caught.value.reason == "InvalidCA"
     assert caught.value.path == "spec.targetTLS.caSecretRef"
+    with pytest.raises(Problem, match="Secret db-ca has no key bundle.pem") as caught:
+        target_ca(spec(targetTLS=VERIFY), {"db-ca": {"ca.crt": b"hello"}})
+    assert caught.value.reason == "SecretKeyNotFound"
 
 
 def tls_data(chain: str, key: str) -> dict[str, bytes]:
@@ -125,6 +129,16 @@ def test_a_certificate_that_is_none(pair: tuple[str, str]) -> None:
         given_certificate(given, {"mine": tls_data(*pair)})
     assert caught.value.reason == "InvalidCertificate"
     assert caught.value.path == "spec.tls.secretRef"
+
+
+@pytest.mark.parametrize("key", ["tls.crt", "tls.key"])
+def test_a_certificate_that_is_half_there(key: str) -> None:
+    """As cert-manager leaves a Secret until it has issued."""
+    given = spec(tls={"secretRef": {"name": "mine"}})
+    data = {**tls_data(MINE.leaf.certificate, MINE.leaf.key), key: b""}
+    with pytest.raises(Problem, match=f"an empty key {key}") as caught:
+        given_certificate(given, {"mine": data})
+    assert caught.value.reason == "SecretKeyNotFound"
 
 
 def test_every_secret_that_a_spec_names() -> None:
