@@ -19,12 +19,16 @@ class ErrorFields:
 
 
 class ProxyError(Exception):
-    """Base of all that is told to a client. `transient` = worth waiting for."""
+    """Base of all that is told to a client. `transient` = worth waiting for.
+
+    `reason` is what a target's health is called for it; empty where the SQLSTATE says it.
+    """
 
     sqlstate = "XX000"
     severity = "FATAL"
     hint = ""
     transient = False
+    reason = ""
 
     def __init__(
         self,
@@ -102,6 +106,34 @@ class ServerUnavailable(ProxyError):
 
 class ServerRejected(ProxyError):
     """The server refused the login for good; its own SQLSTATE and words are passed on."""
+
+
+class Unreachable(ServerUnavailable):
+    """Nothing answers at the server's address."""
+
+    sqlstate = "08001"
+    reason = "Unreachable"
+
+
+class HostNotFound(ServerUnavailable):
+    """The server's name has no address."""
+
+    sqlstate = "08001"
+    reason = "HostNotFound"
+
+
+class TLSRefused(ServerRejected):
+    """The server does not speak TLS, or not as it is asked to."""
+
+    sqlstate = "08001"
+    reason = "TLSRefused"
+
+
+class CertificateInvalid(ServerRejected):
+    """The server's certificate does not stand the check."""
+
+    sqlstate = "08001"
+    reason = "CertificateInvalid"
 
 
 class ServerLost(ProxyError):

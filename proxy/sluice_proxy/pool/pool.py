@@ -17,8 +17,8 @@ from sluice_proxy.pool.neighbours import Connector, Server, Waiter
 
 log = logging.getLogger(__name__)
 
-# Seconds before the next attempt after the n-th failure in a row.
-_BACK_OFF = (0.1, 0.2, 0.5, 1.0, 2.0)
+# Seconds before an attempt that follows so many failures in a row.
+_BACK_OFF = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 # Seconds after which a connection that was told to end is no longer counted on to make room.
 _CLOSING_PATIENCE = 1.0
 # Seconds that a pool with less than its share of the budget waits for one with just its
@@ -72,7 +72,8 @@ class Pools:
     `clock` gives seconds, monotonic; `dice` numbers from 0 up to 1. `open` counts
     connections from the first attempt until the server has let go of them; `closing` are
     those of them that were told to end. They count against the limit, too, so that the
-    server never sees more.
+    server never sees more. `draining`: the limit only falls. `unsure`: the server that is
+    connected to now may allow less than that.
     """
 
     def __init__(
@@ -95,9 +96,7 @@ class Pools:
         # Until the server has told its max_connections one connection is all there may be.
         self.limit = 1
         self.borrow_timeout = 120.0
-        # Whether the server that is connected to now may allow less than `limit` says.
         self.unsure = False
-        # The limit only falls.
         self.draining = False
 
     def __iter__(self) -> Iterator[Pool]:
@@ -196,11 +195,15 @@ class Pools:
         # One attempt at a time was made until now, perhaps.
         self._make_room_for_oldest()
 
-    def connect_failed(self, key: PoolKey, error: ProxyError) -> None:
-        """An attempt failed. Waiters go on waiting if that may pass, else they are told."""
+    def connect_failed(self, key: PoolKey, error: ProxyError, lingers: bool = False) -> None:
+        """An attempt failed. Waiters go on waiting if that may pass, else they are told.
+
+        `lingers`: the server had let it in; `closed` follows when it has let go of it.
+        """
         pool = self._pools[key]
         pool.connecting -= 1
-        self.open -= 1
+        self.closing += lingers
+        self.open -= not lingers
         pool.failures += 1
         pool.failed_at = self._clock()
         pool.last_error = error
@@ -353,9 +356,7 @@ class Pools:
         return self.closing > 0 and self._clock() - self._discarded_at < _CLOSING_PATIENCE
 
     def _back_off(self, pool: Pool) -> float:
-        if not pool.failures:
-            return 0.0
-        return _BACK_OFF[min(pool.failures, len(_BACK_OFF)) - 1]
+        return _BACK_OFF[min(pool.failures, len(_BACK_OFF) - 1)]
 
     def _evict_idle(self, other_than: Pool | None = None) -> bool:
         """Closes the connection that has been idle longest."""

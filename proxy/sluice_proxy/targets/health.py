@@ -6,13 +6,14 @@ from typing import Any, Final
 from sluice_proxy.config import Target
 from sluice_proxy.errors import ProxyError
 from sluice_proxy.targets.capacity import Capacity
-from sluice_proxy.targets.init_query import InitQueryFailed
 
 REGISTERING: Final = "Registering"
 AVAILABLE: Final = "Available"
 UNAVAILABLE: Final = "Unavailable"
 
+_AUTH_FAILURE: Final = "AuthFailure"
 _AUTHENTICATION = frozenset(("28P01", "28000"))
+_REASONS = {"53300": "TooManyConnections", "3D000": "DatabaseNotFound"}
 # The database does not exist, may not be entered, or a startup parameter is wrong: the
 # server looks at these after the password.
 _AFTER_PASSWORD = frozenset(("3D000", "42501", "22023", "42704"))
@@ -41,19 +42,14 @@ class TargetHealth:
 
     def failed(self, user: str, error: ProxyError) -> None:
         """A login failed; one that only a working server could refuse proves its health."""
-        if isinstance(error, InitQueryFailed):
-            self.state, self.reason, self.message = UNAVAILABLE, "InitQueryFailed", error.message
-            return
-        if error.sqlstate in _AFTER_PASSWORD and self.capacity is not None:
+        if not error.reason and error.sqlstate in _AFTER_PASSWORD and self.capacity is not None:
             self.succeeded(user, self.capacity)
-            return
-        if error.sqlstate in _AUTHENTICATION:
+        elif not error.reason and error.sqlstate in _AUTHENTICATION:
             self.refused[user] = error.message
             self._show_refused()
-            return
-        self.state = UNAVAILABLE
-        self.reason = "Unreachable" if error.sqlstate == "08001" else "ConnectionFailed"
-        self.message = error.message
+        else:
+            reason = error.reason or _REASONS.get(error.sqlstate, "ConnectionFailed")
+            self.state, self.reason, self.message = UNAVAILABLE, reason, error.message
 
     def move(self, target: Target) -> None:
         """Another server, of which nothing is known."""
@@ -65,12 +61,12 @@ class TargetHealth:
     def forget_roles(self) -> None:
         """The credentials changed: what was refused before may get in now."""
         self.refused.clear()
-        if self.reason == "AuthFailure":
+        if self.reason == _AUTH_FAILURE:
             self.state, self.reason, self.message = REGISTERING, "", ""
 
     def _show_refused(self) -> None:
         if self.refused:
-            self.state, self.reason = UNAVAILABLE, "AuthFailure"
+            self.state, self.reason = UNAVAILABLE, _AUTH_FAILURE
             self.message = "; ".join(self.refused.values())
 
     def describe(self) -> dict[str, Any]:

@@ -16,6 +16,18 @@ _HINT: Final = f"Correct {FIELD}; it is run on each new server connection."
 class InitQueryFailed(ServerRejected):
     """The user's own SQL did not work: nobody can be served until it is corrected."""
 
+    reason = "InitQueryFailed"
+
+
+class InitQueryTooSlow(ServerUnavailable):
+    """It did not end in time; the server may only be busy."""
+
+    reason = "InitQueryFailed"
+    hint = _HINT
+
+    def __init__(self, seconds: float):
+        super().__init__(f"{FIELD} did not end within {seconds:.0f} s of the connection's begin")
+
 
 @dataclass(frozen=True, slots=True)
 class InitQuery:
@@ -25,18 +37,13 @@ class InitQuery:
     question: bytes
 
 
-def with_init_query(
-    login: Generator[Command, Any, Greeting], query: InitQuery | None
-) -> Generator[Command, Any, Greeting]:
-    """`login`, and `query` behind it; what that sets is in the greeting."""
-    greeting = yield from login
-    if query is not None:
-        yield Write(messages.query(query.text.encode("utf-8", "surrogateescape")))
-        yield from _answer(greeting)
-        greeting.answer.clear()
-        yield Write(query.question)
-        yield from _answer(greeting)
-    return greeting
+def run_init_query(query: InitQuery, greeting: Greeting) -> Generator[Command, Any, None]:
+    """Runs `query` where `greeting` was given; what it sets is in the greeting then."""
+    yield Write(messages.query(query.text.encode("utf-8", "surrogateescape")))
+    yield from _answer(greeting)
+    greeting.answer.clear()
+    yield Write(query.question)
+    yield from _answer(greeting)
 
 
 def _answer(greeting: Greeting) -> Generator[Command, Any, None]:

@@ -2,22 +2,31 @@
 
 import asyncio
 import logging
+import os
 import secrets
 import socket
 import ssl
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sluice_proxy.config import Target, TLSMode
-from sluice_proxy.errors import ProxyError, ServerRejected, ServerUnavailable
+from sluice_proxy.errors import (
+    CertificateInvalid,
+    HostNotFound,
+    ProxyError,
+    ServerRejected,
+    ServerUnavailable,
+    TLSRefused,
+    Unreachable,
+)
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.session.hub import Hub
 from sluice_proxy.session.inspection import Question, findings
 from sluice_proxy.session.neighbours import LoggedIn
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.targets.health import TargetHealth
-from sluice_proxy.targets.init_query import InitQuery, with_init_query
+from sluice_proxy.targets.init_query import InitQuery, InitQueryTooSlow, run_init_query
 from sluice_proxy.targets.roles import Roles
 from sluice_proxy.targets.server_login import (
     Channel,
@@ -42,6 +51,8 @@ from sluice_proxy.wire.channel_binding import server_end_point
 from sluice_proxy.wire.sql import dotted_names
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # Seconds for a whole login, address look-up included.
 LOGIN_TIMEOUT: Final = 15.0
@@ -68,6 +79,22 @@ class Route:
     generation: int = 0
     init_query: str = ""
     direct: bool = False
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt to connect. `parting`: the server has let it in, and it failed after that."""
+
+    key: PoolKey
+    route: Route
+    parting: Conversation | None = None
+
+    def part(self, stream: Stream, conversation: Conversation) -> None:
+        """Says goodbye and waits for the server to hang up."""
+        self.parting = conversation
+        stream.linger = SERVER_LINGER
+        stream.write(messages.TERMINATE)
+        stream.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,27 +143,37 @@ class Connector:
         if delay:
             await asyncio.sleep(delay)
         self.hub.counters.server_connections_requested += 1
+        attempt = Attempt(key, self.route)
         try:
             async with asyncio.timeout(LOGIN_TIMEOUT):
-                server = await self._open(key, self.route)
+                server = await self._open(attempt)
         except Exception as error:
-            self._on_failure(key, _as_proxy_error(error))
+            self._on_failure(attempt, _as_proxy_error(attempt, error))
             return
         self.hub.pools.connected(key, server)
 
-    def _on_failure(self, key: PoolKey, error: ProxyError) -> None:
+    def _on_failure(self, attempt: Attempt, error: ProxyError) -> None:
+        key, parting = attempt.key, attempt.parting
         self.hub.counters.server_connections_failed += 1
         details = {"user": key.user, "database": key.database, "sqlstate": error.sqlstate}
         log.warning("cannot connect to the server: %s", error.message, extra=details)
         self.health.failed(key.user, error)
-        self.hub.pools.connect_failed(key, error)
+        self.hub.pools.connect_failed(key, error, lingers=parting is not None)
+        if parting is not None:
+            self._tasks.start("part", self._part(parting))
 
-    async def _open(self, key: PoolKey, route: Route) -> ServerConnection:
+    async def _part(self, conversation: Conversation) -> None:
+        """What the server had let in counts until it has let go of it."""
+        await conversation.ended()
+        self.hub.pools.closed()
+
+    async def _open(self, attempt: Attempt) -> ServerConnection:
         """A logged-in connection. Both passwords of a rotation are tried, the new one first."""
+        key, route = attempt.key, attempt.route
         refused: WrongPassword | None = None
         for password in route.roles.passwords(key.user):
             try:
-                return await self._log_in(key, route, password)
+                return await self._log_in(attempt, password)
             except WrongPassword as error:
                 refused = error
         if refused is None:
@@ -150,20 +187,20 @@ class Connector:
         # It worked before: the role's password changed, and its Secret will follow.
         raise ServerUnavailable(refused.message, sqlstate=refused.sqlstate)
 
-    async def _log_in(self, key: PoolKey, route: Route, password: str) -> ServerConnection:
+    async def _log_in(self, attempt: Attempt, password: str) -> ServerConnection:
         """Asks for the newest protocol version; for 3.0 where that is refused outright."""
-        if route.target in self._oldest:
-            return await self._log_in_with(key, route, password, 0)
+        target = attempt.route.target
+        if target in self._oldest:
+            return await self._log_in_with(attempt, password, 0)
         try:
-            return await self._log_in_with(key, route, password, c.NEWEST_MINOR)
+            return await self._log_in_with(attempt, password, c.NEWEST_MINOR)
         except VersionRefused:
-            server = await self._log_in_with(key, route, password, 0)
-        self._oldest.add(route.target)
+            server = await self._log_in_with(attempt, password, 0)
+        self._oldest.add(target)
         return server
 
-    async def _log_in_with(
-        self, key: PoolKey, route: Route, password: str, minor: int
-    ) -> ServerConnection:
+    async def _log_in_with(self, attempt: Attempt, password: str, minor: int) -> ServerConnection:
+        key, route = attempt.key, attempt.route
         conversation = Conversation(self._loop)
         stream, origin = await self._dial(route, conversation)
         channel = Channel(
@@ -174,14 +211,18 @@ class Connector:
         )
         try:
             login = log_in(_credentials(key, password), channel)
-            steps = with_init_query(login, _init_query(route.init_query))
-            greeting = await self._converse(steps, route, password, stream, conversation)
-            if conversation.rest():
-                raise ServerUnavailable("the server sent something that nobody asked for")
-            if stream.closed:
-                raise ServerUnavailable("the server closed the connection after login")
+            greeting = await self._converse(login, route, password, stream, conversation)
         except BaseException:
             stream.abort()
+            raise
+        try:
+            query = _init_query(route.init_query)
+            if query is not None:
+                steps = run_init_query(query, greeting)
+                await self._converse(steps, route, password, stream, conversation)
+            _check_the_end(stream, conversation)
+        except BaseException:
+            attempt.part(stream, conversation)
             raise
         route.roles.prove(key.user)
         self.health.succeeded(key.user, greeting.capacity)
@@ -202,20 +243,20 @@ class Connector:
 
     async def _converse(
         self,
-        steps: Generator[Command, Any, Greeting],
+        steps: Generator[Command, Any, T],
         route: Route,
         password: str,
         stream: Stream,
         conversation: Conversation,
-    ) -> Greeting:
+    ) -> T:
         """Drives the login: performs each command, gives back what came of it."""
         answer: Any = None
         while True:
             try:
                 command = steps.send(answer)
             except StopIteration as stop:
-                greeting: Greeting = stop.value
-                return greeting
+                result: T = stop.value
+                return result
             answer = None
             if isinstance(command, Write):
                 stream.write(command.data)
@@ -241,14 +282,14 @@ class Connector:
         try:
             found = await self._loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         except OSError as error:
-            raise _unreachable(target, error) from None
+            raise HostNotFound(f"cannot look up {target.host}: {error.strerror}") from None
         last: OSError = OSError("no address")
         for family, _, _, _, address in found:
             try:
                 return family, address, await connect(self._loop, family, address)
             except OSError as error:
                 last = error
-        raise _unreachable(target, last)
+        raise Unreachable(f"cannot reach {target.host}:{target.port}: {_words(last)}")
 
     async def _secure(self, route: Route, stream: Stream, conversation: Conversation) -> bool:
         if route.context is None:
@@ -258,24 +299,20 @@ class Connector:
             if answer == b"N" and route.mode == "Prefer":
                 return False
             if answer != b"S":
-                raise ServerRejected(
+                raise TLSRefused(
                     "the server does not support TLS, which targetTLS.mode requires",
                     hint="Turn ssl on at the server, or set targetTLS.mode to Disable or Prefer.",
-                    sqlstate="08001",
                 )
         stream.start_tls(route.context, conversation, route.target.host)
         error = await conversation.secured()
         if error:
-            raise ServerRejected(
-                f"TLS with the server failed: {error}",
-                hint=_HINT_DIRECT if route.direct else _HINT_TLS,
-                sqlstate="08001",
-            )
+            kind = CertificateInvalid if stream.distrusted else TLSRefused
+            hint = _HINT_DIRECT if route.direct and not stream.distrusted else _HINT_TLS
+            raise kind(f"TLS with the server failed: {error}", hint=hint)
         if route.direct and stream.alpn != c.ALPN:
-            raise ServerRejected(
+            raise TLSRefused(
                 "the server does not speak the PostgreSQL protocol by direct TLS",
                 hint=_HINT_DIRECT,
-                sqlstate="08001",
             )
         return True
 
@@ -336,19 +373,27 @@ def _init_query(text: str) -> InitQuery | None:
     return InitQuery(text, Question(settings=True, objects=False, names=names).query())
 
 
-def _unreachable(target: Target, error: OSError) -> ServerUnavailable:
-    return ServerUnavailable(
-        f"cannot reach {target.host}:{target.port}: {error.strerror or error}",
-        sqlstate="08001",
-    )
+def _check_the_end(stream: Stream, conversation: Conversation) -> None:
+    """Nothing is left of the login when the session begins."""
+    if conversation.rest():
+        raise ServerUnavailable("the server sent something that nobody asked for")
+    if stream.closed:
+        raise ServerUnavailable("the server closed the connection after login")
 
 
-def _as_proxy_error(error: Exception) -> ProxyError:
+def _words(error: OSError) -> str:
+    # asyncio puts its own words in the place of the system's.
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+def _as_proxy_error(attempt: Attempt, error: Exception) -> ProxyError:
     if isinstance(error, ProxyError):
         return error
+    if isinstance(error, TimeoutError) and attempt.parting is not None:
+        return InitQueryTooSlow(LOGIN_TIMEOUT)
     if isinstance(error, TimeoutError):
-        return ServerUnavailable("the server does not answer", sqlstate="08001")
+        return Unreachable("the server does not answer")
     if isinstance(error, OSError):
-        return ServerUnavailable(f"cannot reach the server: {error}", sqlstate="08001")
+        return Unreachable(f"cannot reach the server: {_words(error)}")
     log.error("a server connection failed for a reason of our own", exc_info=error)
     return ServerUnavailable("internal error while connecting to the server", sqlstate="XX000")

@@ -70,6 +70,7 @@ class Stream:
         "address",
         "buffered",
         "closed",
+        "distrusted",
         "linger",
         "owner",
         "received",
@@ -95,6 +96,8 @@ class Stream:
         self.buffered = 0
         self.received = 0
         self.closed = False
+        # Whether TLS failed because of the other side's certificate.
+        self.distrusted = False
 
     def start(self) -> None:
         """Registers with the reactor; bytes may come from now on."""
@@ -253,6 +256,7 @@ class Stream:
             return
         except (OSError, ValueError) as error:
             self._handshaker = None
+            self.distrusted = isinstance(error, ssl.SSLCertVerificationError)
             handshaker.on_secured(_reason(error))
             self.abort()
             return

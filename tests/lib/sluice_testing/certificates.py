@@ -41,18 +41,18 @@ class Authority:
         self._certificate = builder.sign(self._key, algorithm)
         self.pem = _pem(self._certificate)
 
-    def issue(self, *names: str) -> Leaf:
-        """A server's certificate for DNS names and addresses."""
+    def issue(self, *names: str, days: float = 30) -> Leaf:
+        """A server's certificate for DNS names and addresses, good for so many days from now."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        builder = self._builder(subject, key).add_extension(alternatives, critical=False)
+        builder = self._builder(subject, key, days).add_extension(alternatives, critical=False)
         builder = builder.add_extension(issuer, critical=False)
         certificate = builder.sign(self._key, self._algorithm)
         return Leaf(_pem(certificate), _private_pem(key), certificate.serial_number)
 
-    def _builder(self, subject: x509.Name, key: Any) -> x509.CertificateBuilder:
+    def _builder(self, subject: x509.Name, key: Any, days: float = 30) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
         return (
             x509.CertificateBuilder()
@@ -61,7 +61,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - DAY)
-            .not_valid_after(now + 30 * DAY)
+            .not_valid_after(now + days * DAY)
         )
 
 

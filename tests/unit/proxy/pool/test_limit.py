@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluice_proxy.errors import BorrowTimeout, ShuttingDown
+from sluice_proxy.errors import BorrowTimeout, ServerUnavailable, ShuttingDown
 from sluice_proxy.pool.key import PoolKey
 from sluice_testing.world import A, B, FakeWaiter, World
 
@@ -160,3 +160,15 @@ class TestDoubt:
         assert second.waits
         world.open_all()
         assert second.server is not None
+
+
+def test_what_the_server_had_let_in_counts_until_it_lets_go() -> None:
+    world = World(limit=1)
+    waiter = world.borrow(A)
+    key, _ = world.attempts.popleft()
+    world.pools.connect_failed(key, ServerUnavailable("its initQuery is slow"), lingers=True)
+    assert (world.pools.open, world.pools.closing) == (1, 1)
+    assert not world.attempts
+    world.pools.closed()
+    world.open_next()
+    assert waiter.server is not None

@@ -3,10 +3,16 @@
 import pytest
 
 from sluice_proxy.config import Target
-from sluice_proxy.errors import ProxyError
+from sluice_proxy.errors import (
+    CertificateInvalid,
+    HostNotFound,
+    ProxyError,
+    TLSRefused,
+    Unreachable,
+)
 from sluice_proxy.targets.capacity import Capacity
 from sluice_proxy.targets.health import AVAILABLE, REGISTERING, UNAVAILABLE, TargetHealth
-from sluice_proxy.targets.init_query import InitQueryFailed
+from sluice_proxy.targets.init_query import InitQueryFailed, InitQueryTooSlow
 
 CAPACITY = Capacity(100, 3)
 
@@ -37,13 +43,20 @@ def test_a_login_makes_it_available() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sqlstate", "reason"),
-    [("08001", "Unreachable"), ("57P03", "ConnectionFailed"), ("53300", "ConnectionFailed")],
+    ("error", "reason"),
+    [
+        (Unreachable("words"), "Unreachable"),
+        (HostNotFound("words"), "HostNotFound"),
+        (TLSRefused("words"), "TLSRefused"),
+        (CertificateInvalid("words"), "CertificateInvalid"),
+        (refused("57P03", "words"), "ConnectionFailed"),
+        (refused("53300", "words"), "TooManyConnections"),
+    ],
 )
-def test_a_failure_makes_it_unavailable_until_a_login(sqlstate: str, reason: str) -> None:
+def test_a_failure_makes_it_unavailable_until_a_login(error: ProxyError, reason: str) -> None:
     health = fresh()
     health.succeeded("app", CAPACITY)
-    health.failed("app", refused(sqlstate, "words"))
+    health.failed("app", error)
     assert (health.state, health.reason, health.message) == (UNAVAILABLE, reason, "words")
     health.succeeded("app", CAPACITY)
     assert (health.state, health.reason, health.message) == (AVAILABLE, "", "")
@@ -64,6 +77,13 @@ def test_an_init_query_that_fails_is_named_whatever_the_server_says(sqlstate: st
     assert health.state == AVAILABLE
 
 
+def test_an_init_query_that_does_not_end_is_its_own_fault() -> None:
+    health = fresh()
+    health.failed("app", InitQueryTooSlow(15.0))
+    assert health.reason == "InitQueryFailed"
+    assert "initQuery did not end within 15 s" in health.message
+
+
 @pytest.mark.parametrize("sqlstate", ["28P01", "28000"])
 def test_one_refused_role_makes_it_unhealthy_until_that_role_gets_in(sqlstate: str) -> None:
     health = fresh()
@@ -79,11 +99,20 @@ def test_one_refused_role_makes_it_unhealthy_until_that_role_gets_in(sqlstate: s
     assert health.state == AVAILABLE
 
 
-@pytest.mark.parametrize("sqlstate", ["3D000", "42501", "22023", "42704"])
-def test_a_refusal_after_the_password_proves_its_health(sqlstate: str) -> None:
+@pytest.mark.parametrize(
+    ("sqlstate", "reason"),
+    [
+        ("3D000", "DatabaseNotFound"),
+        ("42501", "ConnectionFailed"),
+        ("22023", "ConnectionFailed"),
+        ("42704", "ConnectionFailed"),
+    ],
+)
+def test_a_refusal_after_the_password_proves_its_health(sqlstate: str, reason: str) -> None:
     health = fresh()
     health.failed("app", refused(sqlstate))
     assert health.state == UNAVAILABLE, "its max_connections is not known yet"
+    assert health.reason == reason
     health.succeeded("app", CAPACITY)
     health.failed("app", refused("57P03"))
     health.failed("app", refused(sqlstate))
@@ -95,7 +124,7 @@ def test_new_credentials_forget_who_was_refused() -> None:
     health.failed("app", refused("28P01"))
     health.forget_roles()
     assert (health.state, health.reason, health.message) == (REGISTERING, "", "")
-    health.failed("app", refused("08001"))
+    health.failed("app", Unreachable("no"))
     health.forget_roles()
     assert health.state == UNAVAILABLE, "credentials do not make it reachable"
 
