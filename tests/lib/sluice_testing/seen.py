@@ -9,7 +9,7 @@ from sluice_operator.decide.observed import Pod
 from sluice_operator.decide.seen import Seen
 from sluice_operator.decide.state import PoolState, ProxyState, TargetState
 from sluice_operator.decide.status import Status, status
-from sluice_operator.desired.inputs import Inputs
+from sluice_operator.desired.inputs import Inputs, ProxyImage
 from sluice_operator.desired.manifest import Owner
 from sluice_proxy.config import ProxyConfig, Target, User
 from sluice_testing.specs import manifest
@@ -24,7 +24,7 @@ INPUTS = Inputs(
     issued=None,
     ca="PEM",
     egress=(),
-    image="sluice/proxy:1",
+    image=ProxyImage("sluice/proxy:1"),
     operator_namespace="sluice-system",
 )
 HASH = INPUTS.config_hash
