@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 CRD := $(BIN)/python -m sluice_operator.api.crd --crd crds/sluice.dev_databaseproxies.yaml --chart charts/sluice/templates/crd.yaml
+REFERENCE := $(BIN)/python -m sluice_operator.api.reference --page docs/reference.md
 # What a test may take in all; the ten longest are shown at the end of a run.
 PYTEST := $(BIN)/python -m pytest
 
@@ -27,7 +28,8 @@ check: $(BIN)/.ready ## lint, types, doors between rooms, generated files in ste
 	@$(BIN)/python tests/tools/stage.py "mypy" $(BIN)/mypy
 	@$(BIN)/python tests/tools/stage.py "mypy of the tests' tools" $(BIN)/mypy tests/lib/sluice_testing tests/cluster/kube tests/tools tests/drivers tests/bench tests/demo tests/isolation tests/differential
 	@$(BIN)/python tests/tools/stage.py "import-linter" $(BIN)/lint-imports --no-logo
-	@$(BIN)/python tests/tools/stage.py "generated files in step" $(CRD) --check
+	@$(BIN)/python tests/tools/stage.py "CRD in step with the model" $(CRD) --check
+	@$(BIN)/python tests/tools/stage.py "reference in step with the model" $(REFERENCE) --check
 	@$(BIN)/python tests/tools/stage.py "lock files in step" $(BIN)/python tests/tools/locks.py --check
 	@$(BIN)/python tests/tools/stage.py "every branch of wire and pinning" $(BIN)/python tests/tools/branches.py
 
@@ -68,8 +70,9 @@ cluster-down: ## remove the cluster and every trace of it
 	@$(PYTHON) tests/cluster/cluster.py down
 
 .PHONY: crds
-crds: $(BIN)/.ready ## write the CRD anew from the model
+crds: $(BIN)/.ready ## write the CRD and docs/reference.md anew from the model
 	@$(CRD)
+	@$(REFERENCE)
 
 .PHONY: manifests
 manifests: ## render the manifests of `kubectl apply -k charts/kustomize` from the chart

@@ -46,7 +46,7 @@ def peers_host(proxy: str, namespace: str) -> str:
 
 
 def workload(proxy: str) -> str:
-    """Deployment, ServiceAccount and NetworkPolicy of a proxy."""
+    """Deployment, ServiceAccount, NetworkPolicy and PodDisruptionBudget of a proxy."""
     return f"{proxy}-proxy"
 
 
@@ -80,11 +80,12 @@ def children(proxy: str) -> tuple[tuple[str, str], ...]:
         ("NetworkPolicy", workload(proxy)),
         ("Service", service(proxy)),
         ("Service", peers(proxy)),
+        ("PodDisruptionBudget", workload(proxy)),
         ("Deployment", workload(proxy)),
     )
 
 
-CHILD_KINDS = ("Secret", "ServiceAccount", "NetworkPolicy", "Service", "Deployment")
+CHILD_KINDS = tuple(dict.fromkeys(kind for kind, _ in children("")))
 
 
 def selector(proxy: str) -> dict[str, str]:

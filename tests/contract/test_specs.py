@@ -11,7 +11,8 @@ from sluice_testing.specs import BAD, GOOD, UNKNOWN, Case, manifest
 
 @pytest.mark.parametrize("case", GOOD, ids=str)
 def test_good(case: Case) -> None:
-    assert parse(manifest(case.changes), strict=True).metadata.name == "orders"
+    written = manifest(case.changes)
+    assert parse(written, strict=True).metadata.name == written["metadata"]["name"]
 
 
 @pytest.mark.parametrize("case", BAD, ids=str)
@@ -27,6 +28,12 @@ def test_unknown_fields_are_refused_only_if_strict(case: Case) -> None:
     with pytest.raises(InvalidManifest) as caught:
         parse(manifest(case.changes), strict=True)
     assert caught.value.problems == ((case.path, "unknown field"),)
+
+
+def test_the_table_is_long_and_each_row_has_a_name_of_its_own() -> None:
+    cases = [*GOOD, *BAD, *UNKNOWN]
+    assert len(cases) >= 60
+    assert len({case.name for case in cases}) == len(cases)
 
 
 def test_a_manifest_that_is_none() -> None:

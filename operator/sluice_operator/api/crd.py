@@ -1,8 +1,9 @@
 """The CustomResourceDefinition, made of the model: `python -m sluice_operator.api.crd`.
 
 Fail closed: a keyword of JSON Schema that no structural schema knows, a string, list or
-map without a bound, or a field without a description stops the generator. The rules are
-those of the API server's own validation of structural schemas.
+map without a bound, a list that does not say how it is merged, an open object that does not
+say so, or a field without a description stops the generator. The rules are those of the API
+server's own validation of structural schemas.
 """
 
 import argparse
@@ -15,8 +16,15 @@ import yaml
 from pydantic import BaseModel
 
 from sluice_operator import names
+from sluice_operator.api.model import rules
 from sluice_operator.api.status import Status
-from sluice_operator.api.v1alpha1 import NAME_MAX, NAME_PATTERN, Spec
+from sluice_operator.api.v1alpha1 import (
+    NAME_MAX,
+    NAME_PATTERN,
+    PEERS_NAME,
+    PEERS_SUFFIX,
+    Spec,
+)
 
 Schema = dict[str, Any]
 
@@ -25,6 +33,15 @@ _COPIED = frozenset(
         *("type", "format", "description", "default", "enum", "pattern", "required"),
         *("minimum", "maximum", "multipleOf", "minLength", "maxLength"),
         *("minItems", "maxItems", "minProperties", "maxProperties"),
+    )
+)
+_OPEN = "x-kubernetes-preserve-unknown-fields"
+_INT_OR_STRING = "x-kubernetes-int-or-string"
+_LIST_TYPE = "x-kubernetes-list-type"
+_EXTENSIONS = frozenset(
+    (
+        *(_OPEN, _INT_OR_STRING, _LIST_TYPE, "x-kubernetes-list-map-keys"),
+        *("x-kubernetes-map-type", "x-kubernetes-validations"),
     )
 )
 _DROPPED = frozenset({"title"})
@@ -51,7 +68,7 @@ class _Rewriter:
         if not isinstance(schema, dict) or not schema:
             raise NotStructural(f"{path}: untyped")
         schema, inside = self._resolved(_without_null(schema, path), path, inside)
-        schema = _constant_as_enum(schema)
+        schema = _open_as_preserved(_constant_as_enum(schema), path)
         result: Schema = {}
         for keyword, value in schema.items():
             rewritten = self._keyword(keyword, value, path, inside)
@@ -74,7 +91,7 @@ class _Rewriter:
     def _keyword(self, keyword: str, value: Any, path: str, inside: tuple[str, ...]) -> Any:
         if keyword in _DROPPED:
             return None
-        if keyword in _COPIED or keyword.startswith("x-kubernetes-"):
+        if keyword in _COPIED or keyword in _EXTENSIONS:
             return value
         if keyword == "properties":
             return {
@@ -113,16 +130,26 @@ def _constant_as_enum(schema: Schema) -> Schema:
     }
 
 
+def _open_as_preserved(schema: Schema, path: str) -> Schema:
+    """A map of anything is an object whose fields are kept, if the model says that it means it."""
+    if schema.get(_OPEN) and schema.get("properties"):
+        raise NotStructural(f"{path}: properties and {_OPEN} together")
+    if not schema.get(_OPEN) or schema.get("additionalProperties") is not True:
+        return schema
+    return {key: value for key, value in schema.items() if key != "additionalProperties"}
+
+
 def _checked(schema: Schema, path: str) -> Schema:
     kind = schema.get("type")
-    if kind is None:
+    if kind is None and not schema.get(_INT_OR_STRING):
         raise NotStructural(f"{path}: no type")
+    if kind is not None and schema.get(_INT_OR_STRING):
+        raise NotStructural(f"{path}: type and {_INT_OR_STRING} together")
     if "properties" in schema and "additionalProperties" in schema:
         raise NotStructural(f"{path}: properties and additionalProperties together")
-    bound = "maxProperties" if "additionalProperties" in schema else _BOUNDS.get(kind)
-    free = "enum" in schema
-    if bound is not None and bound not in schema and not free:
-        raise NotStructural(f"{path}: {kind} without {bound}")
+    _check_bound(schema, path)
+    if kind == "array" and _LIST_TYPE not in schema:
+        raise NotStructural(f"{path}: array without {_LIST_TYPE}")
     for name, child in schema.get("properties", {}).items():
         if not child.get("description"):
             raise NotStructural(f"{path}.{name}: no description")
@@ -131,14 +158,30 @@ def _checked(schema: Schema, path: str) -> Schema:
     return schema
 
 
+def _check_bound(schema: Schema, path: str) -> None:
+    """Strings and lists have a longest, maps and open objects a largest."""
+    kind = schema.get("type", "")
+    is_map = "additionalProperties" in schema or schema.get(_OPEN)
+    bound = "maxProperties" if is_map else _BOUNDS.get(kind)
+    if bound is not None and bound not in schema and "enum" not in schema:
+        raise NotStructural(f"{path}: {kind} without {bound}")
+
+
 def _object_default(schema: Schema, path: str) -> Schema:
     """`{}`, for the children's own defaults fill it; refuses a default that they do not give."""
     for name, value in schema["default"].items():
-        child = schema["properties"][name]
-        implied = child.get("default", [] if child["type"] == "array" else None)
-        if implied != value and not (value is None and "default" not in child):
+        if not _is_implied(schema["properties"][name], value):
             raise NotStructural(f"{path}: default of {name} is not the default of the field")
     return {}
+
+
+def _is_implied(child: Schema, value: Any) -> bool:
+    """Whether a field that is left out comes to `value`."""
+    if child.get("default") == {} and isinstance(value, dict):
+        return all(_is_implied(child["properties"][name], item) for name, item in value.items())
+    empty: dict[str, Any] = {"array": [], "object": {}}
+    absent = empty.get(child.get("type", "")) if value is not None else None
+    return bool(child.get("default", absent) == value)
 
 
 def definition() -> Schema:
@@ -182,6 +225,7 @@ def _version() -> Schema:
             _column("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),
             _column("Endpoint", "string", ".status.endpoint"),
             _column("Clients", "integer", ".status.pool.clients"),
+            _column("Pinned", "integer", ".status.pool.pinned"),
             _column("Age", "date", ".metadata.creationTimestamp"),
         ],
     }
@@ -193,7 +237,10 @@ def _column(name: str, kind: str, path: str) -> Schema:
 
 def _root() -> Schema:
     return {
-        "description": "DatabaseProxy is a pooled endpoint in front of a PostgreSQL server.",
+        "description": "DatabaseProxy is a pooled endpoint in front of a PostgreSQL server: many "
+        "clients, few server connections. Clients connect to the host in status.endpoint, port "
+        "5432, with the users and passwords of the Secrets in spec.auth. The name of the object "
+        "is the name of the Service that is made for it.",
         "type": "object",
         "required": ["spec"],
         "properties": {
@@ -205,14 +252,11 @@ def _root() -> Schema:
                     "name": {"type": "string", "maxLength": NAME_MAX, "pattern": NAME_PATTERN}
                 },
             },
-            "spec": {"description": "What the user wants.", **_of(Spec)},
-            "status": {"description": "What is.", **_of(Status)},
+            "spec": structural(Spec),
+            "status": structural(Status),
         },
+        **rules((f"!self.metadata.name.endsWith('{PEERS_SUFFIX}')", PEERS_NAME)),
     }
-
-
-def _of(model: type[BaseModel]) -> Schema:
-    return structural(model)
 
 
 class _Plain(yaml.SafeDumper):
@@ -268,17 +312,17 @@ def main(arguments: list[str] | None = None) -> int:
         wanted[options.crd] = rendered
     if options.chart is not None:
         wanted[options.chart] = chart_template
-    return _check(wanted) if options.check else _write(wanted)
+    return check_files(wanted) if options.check else write_files(wanted)
 
 
-def _write(wanted: Mapping[Path, Callable[[], str]]) -> int:
+def write_files(wanted: Mapping[Path, Callable[[], str]]) -> int:
     for path, make in wanted.items():
         path.write_text(make())
         sys.stderr.write(f"wrote {path}\n")
     return 0
 
 
-def _check(wanted: Mapping[Path, Callable[[], str]]) -> int:
+def check_files(wanted: Mapping[Path, Callable[[], str]]) -> int:
     stale = [p for p, make in wanted.items() if not p.exists() or p.read_text() != make()]
     for path in stale:
         sys.stderr.write(f"{path} is not what the model says: run `make crds`\n")

@@ -1,70 +1,16 @@
 """Who may connect, and where the servers may be: Kubernetes' own peers, bounded."""
 
 import ipaddress
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from sluice_operator.api.model import ATOMIC, MAP, SET, APIModel, merged, refuse, rules
+from sluice_operator.api.labels import LabelSelector
+from sluice_operator.api.model import ATOMIC, SET, APIModel, each_once, merged, refuse, rules
 
-LABEL_KEY_MAX = 317
-
-LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=LABEL_KEY_MAX)]
-LabelValue = Annotated[str, StringConstraints(max_length=63)]
 CIDR = Annotated[
     str, StringConstraints(min_length=1, max_length=43, pattern=r"^[0-9A-Fa-f:.]+/[0-9]{1,3}$")
 ]
-
-VALUES_MISMATCH = "In and NotIn need values, Exists and DoesNotExist have none"
-
-
-class LabelSelectorRequirement(APIModel):
-    """One expression of a label selector."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
-                VALUES_MISMATCH,
-            )
-        )
-    )
-
-    key: LabelKey = Field(description="The label's key.")
-    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(
-        description="How the label's value relates to values."
-    )
-    values: list[LabelValue] = Field(
-        default_factory=list,
-        max_length=64,
-        description="Values of In and NotIn; empty otherwise.",
-        json_schema_extra=ATOMIC,
-    )
-
-    @model_validator(mode="after")
-    def _values_where_needed(self) -> Self:
-        if (self.operator in ("In", "NotIn")) != bool(self.values):
-            raise refuse(VALUES_MISMATCH)
-        return self
-
-
-class LabelSelector(APIModel):
-    """A Kubernetes label selector; empty selects everything."""
-
-    model_config = ConfigDict(json_schema_extra=MAP)
-
-    match_labels: dict[LabelKey, LabelValue] = Field(
-        default_factory=dict,
-        max_length=64,
-        description="Labels that must be there with these values.",
-    )
-    match_expressions: list[LabelSelectorRequirement] = Field(
-        default_factory=list,
-        max_length=64,
-        description="Expressions that must all hold.",
-        json_schema_extra=ATOMIC,
-    )
-
 
 NOT_A_CIDR = "not a CIDR such as 10.0.0.0/8"
 RANGE_TWICE = "a range stands twice"
@@ -104,12 +50,14 @@ class IPBlock(APIModel):
         )
     )
 
-    cidr: CIDR = Field(description="The range, such as 10.0.0.0/8.")
+    cidr: CIDR = Field(
+        description="The range, such as 10.0.0.0/8 or fd00::/8; a single address is a /32 or /128."
+    )
     except_: list[CIDR] = Field(
         default_factory=list,
         alias="except",
         max_length=64,
-        description="Ranges inside cidr that are left out.",
+        description="Ranges that are left out; each lies inside cidr and is smaller.",
         json_schema_extra=ATOMIC,
     )
 
@@ -126,7 +74,7 @@ PEER_MIXED = "ipBlock excludes podSelector and namespaceSelector"
 
 
 class NetworkPolicyPeer(APIModel):
-    """Who may connect, as in a NetworkPolicy."""
+    """Who may connect, as in a NetworkPolicy: pods, namespaces, or a range of addresses."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -143,12 +91,19 @@ class NetworkPolicyPeer(APIModel):
 
     pod_selector: LabelSelector | None = Field(
         default=None,
-        description="Pods with these labels, in this namespace or in namespaceSelector's.",
+        description="Pods with these labels: of the proxy's namespace, or of the namespaces that "
+        "namespaceSelector chooses. {} is every pod there.",
     )
     namespace_selector: LabelSelector | None = Field(
-        default=None, description="Namespaces with these labels."
+        default=None,
+        description="Namespaces with these labels; all their pods, unless podSelector chooses. "
+        "{} is every namespace. Each has its name in the label kubernetes.io/metadata.name.",
     )
-    ip_block: IPBlock | None = Field(default=None, description="Addresses outside the cluster.")
+    ip_block: IPBlock | None = Field(
+        default=None,
+        description="Clients outside the cluster, by the addresses that the node sees them come "
+        "from. Stands alone. The addresses of pods change: choose those by their labels.",
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -166,15 +121,19 @@ class Network(APIModel):
     allowed_clients: list[NetworkPolicyPeer] = Field(
         default_factory=list,
         max_length=64,
-        description="Who may connect as a client. Empty: the pods of the proxy's namespace.",
+        description="Who may connect as a client; the password is asked for all the same. Empty: "
+        "every pod of the proxy's namespace. As soon as there is an entry, only what the entries "
+        "say: name this namespace again with podSelector {} if it shall go on.",
         json_schema_extra=ATOMIC,
     )
-    database_cidrs: list[CIDR] = Field(
+    database_cidrs: Annotated[list[CIDR], each_once(RANGE_TWICE)] = Field(
         default_factory=list,
         alias="databaseCIDRs",
         max_length=64,
-        description="Where a target outside the cluster may be. Empty: derived from the "
-        "targets; for a DNS name outside the cluster, the target's port at any address.",
+        description="Where the pods may connect to, on the target's port, for a server outside "
+        "the cluster. Empty: derived from targets: an address is that address, a Service is its "
+        "pods, and any other name is every address, since policies know no names. Give the ranges "
+        "of a server that has a name, and nothing else can be reached.",
         json_schema_extra=merged(SET, rules(("self.all(range, isCIDR(range))", NOT_A_CIDR))),
     )
 
@@ -183,6 +142,4 @@ class Network(APIModel):
     def _ranges(cls, ranges: list[str]) -> list[str]:
         for text in ranges:
             checked_cidr(text)
-        if len(set(ranges)) != len(ranges):
-            raise refuse(RANGE_TWICE)
         return ranges

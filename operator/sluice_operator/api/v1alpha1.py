@@ -4,28 +4,35 @@ Names follow RDS Proxy's in camelCase. What the schema of a CRD cannot say stand
 CEL rule in `x-kubernetes-validations`, and as a validator here that says the same.
 """
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from sluice_operator import names
 from sluice_operator.api.model import (
     ATOMIC,
-    SET,
     APIModel,
     ObjectName,
     SecretKey,
+    each_once,
+    list_map,
     merged,
     refuse,
     rules,
 )
 from sluice_operator.api.network import Network
-from sluice_proxy.config import INIT_QUERY_MAX, PinningFilter
+from sluice_operator.api.pod_template import PodTemplate
+from sluice_operator.api.pool import ConnectionPool
 
 NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 NAME_MAX = 50
 """Longest name of a DatabaseProxy: with our suffixes it stays a DNS label (63)."""
 
 HOST_PATTERN = r"^[A-Za-z0-9:]([-_.:A-Za-z0-9]*[A-Za-z0-9:])?$"
+
+
+PEERS_SUFFIX = names.peers("")
+PEERS_NAME = f"metadata.name must not end in {PEERS_SUFFIX}: pods find each other by such names"
 
 
 class SecretRef(APIModel):
@@ -38,19 +45,29 @@ class CASecretRef(APIModel):
     """A CA bundle in a Secret of the same namespace."""
 
     name: ObjectName = Field(description="Name of a Secret in the namespace of the proxy.")
-    key: SecretKey = Field(default="ca.crt", description="Key of the PEM bundle in the Secret.")
+    key: SecretKey = Field(
+        default="ca.crt",
+        description="Key of the Secret that holds the bundle: one or more certificates in PEM.",
+    )
 
 
 class Target(APIModel):
     """A PostgreSQL server."""
 
     host: str = Field(
-        description="DNS name, IP address or Service of the cluster where the server listens.",
+        description="Where the server listens: a DNS name, an IP address, or a Service of the "
+        "cluster (db, db.data or db.data.svc). A name is looked up again every 5 seconds while "
+        "connections are open, and those to an address that it no longer gives end.",
         min_length=1,
         max_length=253,
         pattern=HOST_PATTERN,
     )
-    port: int = Field(default=5432, ge=1, le=65535, description="Port where the server listens.")
+    port: int = Field(
+        default=5432,
+        ge=1,
+        le=65535,
+        description="Port where the server listens. For a Service, the Service's port.",
+    )
 
 
 CA_NEEDED = "caSecretRef is needed by the modes VerifyCA and VerifyFull"
@@ -80,10 +97,13 @@ class TargetTLS(APIModel):
         default="Prefer",
         description="Disable: in clear. Prefer: TLS if the server has it. Require: TLS, the "
         "certificate is not looked at. VerifyCA: it must be signed by caSecretRef. VerifyFull: "
-        "and be issued for the target's host.",
+        "and be issued for the target's host. Only VerifyFull keeps out whoever can answer in "
+        "the server's place.",
     )
     ca_secret_ref: CASecretRef | None = Field(
-        default=None, description="The CA that signed the server's certificate."
+        default=None,
+        description="The CA that signed the server's certificate. Needed by VerifyCA and "
+        "VerifyFull, without meaning otherwise. A changed CA is live within seconds.",
     )
     negotiation: Literal["Request", "Direct"] = Field(
         default="Request",
@@ -109,14 +129,17 @@ class Auth(APIModel):
 
     secret_ref: SecretRef = Field(
         description="Secret with the role's name and password: keys username and password "
-        "(type kubernetes.io/basic-auth), or user and password, or uri."
+        "(type kubernetes.io/basic-auth), or user and password, or uri. The key dbname (or "
+        "database, or the uri's) names the database where the login is tried; without it, "
+        "postgres. A changed password is live within seconds."
     )
     rotation_grace_seconds: int = Field(
         default=60,
         ge=0,
         le=3600,
         description="How long clients may still log in with the password that the Secret held "
-        "before its last change, in seconds.",
+        "before its last change, in seconds. 0: not at all. Give as long as it takes until all "
+        "clients have the new one.",
     )
 
 
@@ -125,147 +148,106 @@ class TLS(APIModel):
 
     secret_ref: SecretRef | None = Field(
         default=None,
-        description="Secret with tls.crt and tls.key (and ca.crt, if clients shall find it). "
-        "Absent: the operator issues a CA and a certificate, and renews them.",
+        description="Secret with tls.crt and tls.key (and ca.crt, if clients shall find it), as "
+        "cert-manager writes it. A changed one is live within seconds, without a restart. "
+        "Absent: the operator issues a CA and a certificate for the Service's names, and renews "
+        "them; clients find the CA in the Secret that status.caSecretName names.",
     )
-
-
-IDLE_ABOVE_ALL = "maxIdleConnectionsPercent must not be above maxConnectionsPercent"
-FILTER_TWICE = "a filter stands twice"
-
-
-class ConnectionPool(APIModel):
-    """How many server connections there may be, and how long clients wait for one."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                "!has(self.maxIdleConnectionsPercent) || !has(self.maxConnectionsPercent) || "
-                "self.maxIdleConnectionsPercent <= self.maxConnectionsPercent",
-                IDLE_ABOVE_ALL,
-            )
-        )
-    )
-
-    max_connections_percent: int = Field(
-        default=100,
-        ge=1,
-        le=100,
-        description="Share of the server's max_connections that all pods of this proxy may "
-        "open together, in percent.",
-    )
-    max_idle_connections_percent: int | None = Field(
-        default=None,
-        ge=0,
-        le=100,
-        description="Share of the server's max_connections that all pods of this proxy may "
-        "together keep open without use, in percent. What no client has used for 5 minutes is "
-        "closed above it; 0 closes such connections after 5 seconds. Absent: 50, or "
-        "maxConnectionsPercent where that is less.",
-    )
-    connection_borrow_timeout_seconds: int = Field(
-        default=120,
-        ge=0,
-        le=300,
-        description="How long a client waits for a server connection, in seconds; 0 fails at once.",
-    )
-    init_query: str = Field(
-        default="",
-        max_length=INIT_QUERY_MAX,
-        pattern=r"^[^\x00]*$",
-        description="SQL that is run on each new server connection before its first client, such "
-        "as SET statements: every session begins with what they set, and a RESET leads to the "
-        "server's own defaults. It is no place for secrets. When it fails, connections fail with "
-        "the server's error.",
-    )
-    session_pinning_filters: list[PinningFilter] = Field(
-        default_factory=list,
-        max_length=9,
-        description="What need not keep a client on its server connection, because the user "
-        "vouches that its clients do not rely on it, or leave nothing behind.",
-        json_schema_extra=SET,
-    )
-
-    @model_validator(mode="after")
-    def _idle_within_all(self) -> Self:
-        idle = self.max_idle_connections_percent
-        if idle is not None and idle > self.max_connections_percent:
-            raise refuse(IDLE_ABOVE_ALL)
-        return self
-
-    @field_validator("session_pinning_filters")
-    @classmethod
-    def _each_filter_once(cls, filters: list[PinningFilter]) -> list[PinningFilter]:
-        if len(set(filters)) != len(filters):
-            raise refuse(FILTER_TWICE)
-        return filters
 
 
 SECRET_TWICE = "a Secret stands twice in auth"
+SECRETS_RULE = (
+    "self.all(a, self.exists_one(b, b.secretRef.name == a.secretRef.name))",
+    SECRET_TWICE,
+)
+AuthList = Annotated[list[Auth], each_once(SECRET_TWICE, lambda entry: entry.secret_ref.name)]
 
 
 class Spec(APIModel):
-    """What the user wants."""
+    """What the proxy is to be: in front of which server, for whom, with how many connections.
+
+    targets and auth must be given; all else has a default.
+    """
 
     engine_family: Literal["PostgreSQL"] = Field(
-        default="PostgreSQL", description="Kind of the database server."
+        default="PostgreSQL",
+        description="Kind of the database server. There is but one: others are refused rather "
+        "than spoken to in the wrong way.",
     )
     targets: list[Target] = Field(
         min_length=1,
         max_length=1,
-        description="The PostgreSQL server behind the proxy.",
-        json_schema_extra={
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": ["host", "port"],
-        },
+        description="The PostgreSQL server behind the proxy: one. Another one takes effect "
+        "without a restart; transactions under way end on the old one.",
+        json_schema_extra=list_map("host", "port"),
     )
     target_tls: TargetTLS = Field(
         default=TargetTLS(),
         alias="targetTLS",
-        description="How the proxy reaches the server.",
+        description="Whether the way to the server is encrypted, and how the server proves who "
+        "it is.",
     )
-    auth: list[Auth] = Field(
+    auth: AuthList = Field(
         min_length=1,
         max_length=200,
-        description="Who may log in, and as whom on the server.",
-        json_schema_extra=merged(
-            ATOMIC,
-            rules(
-                (
-                    "self.all(a, self.exists_one(b, b.secretRef.name == a.secretRef.name))",
-                    SECRET_TWICE,
-                )
-            ),
-        ),
+        description="The roles that clients may log in as; the proxy logs in to the server as the "
+        "same role with the same password. Whoever is not in here gets no further. Two Secrets "
+        "must not be of one role.",
+        json_schema_extra=merged(ATOMIC, rules(SECRETS_RULE)),
     )
     require_tls: bool = Field(
-        default=True, alias="requireTLS", description="Whether clients without TLS are refused."
+        default=True,
+        alias="requireTLS",
+        description="Whether clients that do not use TLS are refused. With false they may choose; "
+        "passwords stay hidden (SCRAM), queries and answers do not.",
     )
-    tls: TLS = Field(default=TLS(), description="The certificate shown to clients.")
+    tls: TLS = Field(
+        default=TLS(), description="The certificate that the proxy shows to its clients."
+    )
     idle_client_timeout_seconds: int = Field(
         default=1800,
         ge=60,
         le=28800,
-        description="After how long without a query a client is disconnected, in seconds.",
+        description="After how long without a query a client is disconnected, in seconds; the "
+        "longest is 8 hours. Clients in a transaction are counted as well. Give more than the "
+        "time that clients' own pools keep connections, or they find them closed.",
     )
     debug_logging: bool = Field(
-        default=False, description="Whether the proxy logs each connection and its states."
+        default=False,
+        description="Whether the proxy logs each connection, each pin and its reason. No text of "
+        "a query and no password is ever logged. It costs time: switch it on while you look for "
+        "something. A change is live at once.",
     )
     connection_pool: ConnectionPool = Field(
-        default=ConnectionPool(), description="The budget of server connections."
+        default=ConnectionPool(),
+        description="How many server connections there may be, and how long clients wait for one.",
     )
     network: Network = Field(
-        default=Network(), description="What the proxy's NetworkPolicy lets through."
+        default=Network(),
+        description="What the NetworkPolicy of the proxy's pods lets in and out. It has meaning "
+        "where the cluster enforces NetworkPolicies.",
     )
-    replicas: int = Field(default=2, ge=1, le=100, description="Number of proxy pods.")
-
-    @field_validator("auth")
-    @classmethod
-    def _each_secret_once(cls, auth: list[Auth]) -> list[Auth]:
-        secrets = [entry.secret_ref.name for entry in auth]
-        if len(set(secrets)) != len(secrets):
-            raise refuse(SECRET_TWICE)
-        return auth
+    replicas: int = Field(
+        default=2,
+        ge=1,
+        le=100,
+        description="Number of proxy pods, which share the budget of connections. A pod uses one "
+        "core at most: give more where pods are at that. With 1 there is no PodDisruptionBudget, "
+        "and clients are refused while the pod is moved. An HPA may own this field by the scale "
+        "subresource: leave it out of the manifest then.",
+    )
+    suspend: bool = Field(
+        default=False,
+        description="Whether the operator keeps its hands off: with true it writes and deletes "
+        "nothing but the status, so that you can change the proxy's objects by hand. Pods go on "
+        "serving what they serve; changed Secrets and settings wait. With false again, whatever "
+        "was changed by hand is put right.",
+    )
+    pod_template: PodTemplate = Field(
+        default=PodTemplate(),
+        description="What the proxy's pods have beyond what the operator gives them: resources, "
+        "places to run, labels, time to end. A change makes new pods, one after another.",
+    )
 
 
 class ObjectMeta(APIModel):
@@ -275,6 +257,13 @@ class ObjectMeta(APIModel):
     namespace: str = "default"
     uid: str = ""
     generation: int = 0
+
+    @field_validator("name")
+    @classmethod
+    def _no_service_of_anothers(cls, name: str) -> str:
+        if name.endswith(PEERS_SUFFIX):
+            raise refuse(PEERS_NAME)
+        return name
 
 
 class DatabaseProxy(APIModel):

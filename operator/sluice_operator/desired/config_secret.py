@@ -28,9 +28,6 @@ from sluice_proxy.config import (
     validated,
 )
 
-DRAIN_SECONDS = 30
-"""How long clients may finish their transactions after a pod was told to end."""
-
 IDLE_PERCENT = 50
 """RDS Proxy's default of maxIdleConnectionsPercent."""
 
@@ -66,7 +63,7 @@ def proxy_config(
         idle_client_timeout_seconds=spec.idle_client_timeout_seconds,
         pool=_pool(spec),
         fleet=fleet,
-        drain_seconds=DRAIN_SECONDS,
+        drain_seconds=spec.pod_template.drain_seconds,
         debug_logging=spec.debug_logging,
     )
     grace = {

@@ -7,12 +7,17 @@ a changed password nor a new operator restarts a proxy.
 from typing import Any
 
 from sluice_operator import names
+from sluice_operator.api.pod_template import PRE_STOP_SECONDS
 from sluice_operator.desired.inputs import Inputs
 from sluice_operator.desired.manifest import Manifest, manifest
-from sluice_proxy.config import ADMIN_PORT, CLIENT_PORT, CONFIG_KEY, POD_IP
-
-STOP_MARGIN_SECONDS = 30
-"""What the kubelet waits beyond the drain before it kills."""
+from sluice_operator.desired.pod_template import (
+    placement,
+    pod_metadata,
+    pull_secrets,
+    resources,
+    security_context,
+)
+from sluice_proxy.config import ADMIN_PORT, CLIENT_PORT, CONFIG_KEY, POD_IP, POD_NAME
 
 
 def deployment(inputs: Inputs) -> Manifest:
@@ -29,7 +34,7 @@ def deployment(inputs: Inputs) -> Manifest:
                 "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
             },
             "template": {
-                "metadata": {"labels": names.labels(owner.name)},
+                "metadata": pod_metadata(inputs.spec.pod_template, names.labels(owner.name)),
                 "spec": _pod(inputs, selector),
             },
         },
@@ -37,26 +42,16 @@ def deployment(inputs: Inputs) -> Manifest:
 
 
 def _pod(inputs: Inputs, selector: dict[str, str]) -> dict[str, Any]:
-    proxy = inputs.owner.name
+    proxy, template = inputs.owner.name, inputs.spec.pod_template
     return {
+        **placement(template, selector),
+        **pull_secrets(template, inputs.image),
         "serviceAccountName": names.workload(proxy),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": inputs.config.drain_seconds + STOP_MARGIN_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "topologySpreadConstraints": [
-            {
-                "maxSkew": 1,
-                "topologyKey": "kubernetes.io/hostname",
-                "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": selector},
-                "matchLabelKeys": ["pod-template-hash"],
-            }
-        ],
-        "containers": [_container(inputs.image)],
+        "terminationGracePeriodSeconds": template.termination_grace_period_seconds,
+        "securityContext": security_context(template),
+        "containers": [_container(inputs)],
         "volumes": [
             {"name": "config", "secret": {"secretName": names.config_secret(proxy)}},
             {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
@@ -64,20 +59,22 @@ def _pod(inputs: Inputs, selector: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _container(image: str) -> dict[str, Any]:
+def _container(inputs: Inputs) -> dict[str, Any]:
     return {
         "name": names.CONTAINER,
-        "image": image,
+        "image": inputs.image.name,
+        "imagePullPolicy": inputs.image.pull_policy,
         "args": ["--config", f"{names.CONFIG_MOUNT}/{CONFIG_KEY}"],
-        "env": [{"name": POD_IP, "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
+        "env": [_of_pod(POD_NAME, "metadata.name"), _of_pod(POD_IP, "status.podIP")],
         "ports": [
             {"name": names.CLIENT_PORT_NAME, "containerPort": CLIENT_PORT, "protocol": "TCP"},
             {"name": names.ADMIN_PORT_NAME, "containerPort": ADMIN_PORT, "protocol": "TCP"},
         ],
         "readinessProbe": _probe("/readyz", period=1, timeout=2, failures=3),
         "livenessProbe": _probe("/healthz", period=10, timeout=5, failures=3),
-        # No CPU limit: a throttled proxy stalls every client at once.
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
+        # Until every node knows that the pod leaves, it goes on taking clients.
+        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
+        "resources": resources(inputs.spec.pod_template),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -89,6 +86,10 @@ def _container(image: str) -> dict[str, Any]:
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
         ],
     }
+
+
+def _of_pod(variable: str, field: str) -> dict[str, Any]:
+    return {"name": variable, "valueFrom": {"fieldRef": {"fieldPath": field}}}
 
 
 def _probe(path: str, *, period: int, timeout: int, failures: int) -> dict[str, Any]:

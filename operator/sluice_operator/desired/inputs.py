@@ -32,12 +32,24 @@ Egress = ToPods | ToRanges
 
 
 @dataclass(frozen=True, slots=True)
+class ProxyImage:
+    """What runs the proxy, and how nodes come by it.
+
+    `pull_secrets` are names of Secrets that are in every namespace with a DatabaseProxy.
+    """
+
+    name: str
+    pull_policy: str = "IfNotPresent"
+    pull_secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """The resolved wishes: nothing here needs another look at the cluster.
 
     `issued` is None where the user brings the certificate; `ca` is the PEM that clients
-    verify it with, empty if unknown. `image` runs the proxy, `operator_namespace` is
-    whence `/state` is read.
+    verify it with, empty if unknown. `operator_namespace` is whence `/state` is read, and
+    `monitoring_namespaces` are those whence metrics are.
     """
 
     owner: Owner
@@ -46,8 +58,9 @@ class Inputs:
     issued: Issued | None
     ca: str
     egress: tuple[Egress, ...]
-    image: str
+    image: ProxyImage
     operator_namespace: str
+    monitoring_namespaces: tuple[str, ...] = ()
 
     @property
     def config_hash(self) -> str:

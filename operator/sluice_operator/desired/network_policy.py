@@ -22,7 +22,7 @@ def network_policy(inputs: Inputs) -> Manifest:
             "ingress": [
                 _clients(inputs),
                 {"from": [_peers(owner.name)], "ports": [_tcp(CLIENT_PORT)]},
-                _operator(inputs.operator_namespace),
+                _readers(inputs),
             ],
             "egress": [
                 *(_egress(egress) for egress in inputs.egress),
@@ -48,20 +48,25 @@ def _peers(proxy: str) -> dict[str, Any]:
     return {"podSelector": {"matchLabels": names.selector(proxy)}}
 
 
-def _operator(namespace: str) -> dict[str, Any]:
-    """The operator reads `/state`."""
-    peer = {
-        "namespaceSelector": {"matchLabels": {NAMESPACE_NAME: namespace}},
+def _readers(inputs: Inputs) -> dict[str, Any]:
+    """The operator reads `/state`; from the monitoring namespaces come scrapes of `/metrics`."""
+    operator = {
+        **_namespace(inputs.operator_namespace),
         "podSelector": {"matchLabels": dict(names.OPERATOR_LABELS)},
     }
-    return {"from": [peer], "ports": [_tcp(ADMIN_PORT)]}
+    monitoring = (_namespace(name) for name in inputs.monitoring_namespaces)
+    return {"from": [operator, *monitoring], "ports": [_tcp(ADMIN_PORT)]}
+
+
+def _namespace(name: str) -> dict[str, Any]:
+    return {"namespaceSelector": {"matchLabels": {NAMESPACE_NAME: name}}}
 
 
 def _egress(egress: Egress) -> dict[str, Any]:
     ports = [_tcp(egress.port)]
     if isinstance(egress, ToPods):
         peer = {
-            "namespaceSelector": {"matchLabels": {NAMESPACE_NAME: egress.namespace}},
+            **_namespace(egress.namespace),
             "podSelector": {"matchLabels": dict(egress.selector)},
         }
         return {"to": [peer], "ports": ports}

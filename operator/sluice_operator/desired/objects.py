@@ -5,6 +5,7 @@ from sluice_operator.desired.deployment import deployment
 from sluice_operator.desired.inputs import Inputs
 from sluice_operator.desired.manifest import Manifest
 from sluice_operator.desired.network_policy import network_policy
+from sluice_operator.desired.pod_disruption_budget import pod_disruption_budgets
 from sluice_operator.desired.service import peers_service, service
 from sluice_operator.desired.service_account import service_account
 from sluice_operator.desired.tls_secret import ca_key_secret, ca_secret, tls_secret
@@ -19,6 +20,7 @@ def desired_objects(inputs: Inputs) -> tuple[Manifest, ...]:
         network_policy(inputs),
         service(inputs.owner),
         peers_service(inputs.owner),
+        *pod_disruption_budgets(inputs),
         deployment(inputs),
     )
 

@@ -39,6 +39,7 @@ def test_every_field_of_the_spec_arrives() -> None:
         requireTLS=False,
         idleClientTimeoutSeconds=61,
         debugLogging=True,
+        podTemplate={"terminationGracePeriodSeconds": 100},
         connectionPool={
             "maxConnectionsPercent": 45,
             "maxIdleConnectionsPercent": 7,
@@ -59,7 +60,7 @@ def test_every_field_of_the_spec_arrives() -> None:
             45, 8, 7, "SET work_mem = '8MB'", ("EXCLUDE_LISTEN", "EXCLUDE_SEQUENCES")
         ),
         fleet=Fleet(),
-        drain_seconds=30,
+        drain_seconds=88,
         debug_logging=True,
     )
 

@@ -7,9 +7,10 @@ import pytest
 
 from sluice_operator.api.manifest import parse
 from sluice_operator.desired.certificates import issued
-from sluice_operator.desired.inputs import Inputs, ToPods, ToRanges
+from sluice_operator.desired.inputs import Inputs, ProxyImage, ToPods, ToRanges
 from sluice_operator.desired.manifest import Manifest, Owner
 from sluice_operator.desired.objects import desired_objects
+from sluice_operator.names import children
 from sluice_proxy.config import ProxyConfig, Target, User
 from sluice_testing.specs import manifest
 
@@ -28,7 +29,7 @@ def inputs(**changes: Any) -> Inputs:
         issued=ISSUED,
         ca=ISSUED.ca.certificate,
         egress=(ToRanges((), 5432),),
-        image="sluice/proxy:1",
+        image=ProxyImage("sluice/proxy:1"),
         operator_namespace="sluice-system",
     )
 
@@ -52,8 +53,10 @@ def test_all_children_in_the_order_of_their_needs() -> None:
         ("NetworkPolicy", "orders-proxy"),
         ("Service", "orders"),
         ("Service", "orders-peers"),
+        ("PodDisruptionBudget", "orders-proxy"),
         ("Deployment", "orders-proxy"),
     ]
+    assert names(inputs()) == [*children("orders")]
 
 
 def test_a_users_certificate_leaves_the_ca_for_clients_alone() -> None:
@@ -92,7 +95,7 @@ def test_the_deployment() -> None:
     assert container["image"] == "sluice/proxy:1"
     assert container["args"] == ["--config", "/etc/sluice/config.json"]
     assert pod["automountServiceAccountToken"] is False
-    assert pod["terminationGracePeriodSeconds"] > inputs().config.drain_seconds
+    assert pod["enableServiceLinks"] is False
     assert not any("subPath" in mount for mount in container["volumeMounts"])
 
 
@@ -172,6 +175,40 @@ def test_the_pods_of_a_proxy_find_each_other_ready_or_not() -> None:
     assert (service["clusterIP"], service["publishNotReadyAddresses"]) == ("None", True)
     assert service["selector"] == pods
     assert [port["port"] for port in service["ports"]] == [5432]
+
+
+def test_a_pod_knows_its_name_and_its_address() -> None:
     container = child(inputs(), "Deployment")["spec"]["template"]["spec"]["containers"][0]
-    address = {"fieldRef": {"fieldPath": "status.podIP"}}
-    assert container["env"] == [{"name": "SLUICE_POD_IP", "valueFrom": address}]
+    assert container["env"] == [
+        {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+        for name, path in (("SLUICE_POD_NAME", "metadata.name"), ("SLUICE_POD_IP", "status.podIP"))
+    ]
+
+
+def test_a_rollout_takes_no_pod_before_a_new_one_serves() -> None:
+    strategy = child(inputs(), "Deployment")["spec"]["strategy"]
+    assert strategy["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+
+
+def test_a_drain_of_nodes_takes_one_pod_at_a_time() -> None:
+    budget = child(inputs(), "PodDisruptionBudget")["spec"]
+    assert budget == {
+        "maxUnavailable": 1,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        "selector": {"matchLabels": PODS},
+    }
+
+
+def test_a_single_pod_holds_up_no_drain() -> None:
+    assert ("PodDisruptionBudget", "orders-proxy") not in names(inputs(replicas=1))
+
+
+def test_metrics_are_read_from_the_monitoring_namespaces() -> None:
+    given = replace(inputs(), monitoring_namespaces=("monitoring", "prometheus"))
+    readers = policy(given)["ingress"][-1]
+    assert [peer["namespaceSelector"]["matchLabels"] for peer in readers["from"]] == [
+        {"kubernetes.io/metadata.name": name}
+        for name in ("sluice-system", "monitoring", "prometheus")
+    ]
+    assert ["podSelector" in peer for peer in readers["from"]] == [True, False, False]
+    assert readers["ports"] == [{"protocol": "TCP", "port": 9127}]
