@@ -12,7 +12,7 @@ from sluice_operator.decide.observed import Observed, secret_data
 from sluice_operator.desired.certificates import Issued, Pair, issued
 from sluice_operator.desired.config_secret import proxy_config
 from sluice_operator.desired.credentials import Problem, given_ca
-from sluice_operator.desired.inputs import Inputs
+from sluice_operator.desired.inputs import Inputs, ProxyImage
 from sluice_operator.desired.manifest import Owner
 from sluice_proxy.config import CONFIG_KEY, Fleet, ProxyConfig
 from sluice_proxy.config import parse as parse_config
@@ -83,7 +83,7 @@ def resolve(
         issued=certificates,
         ca=_ca(proxy, observed, certificates),
         egress=egress(proxy.spec, owner.namespace, observed.services),
-        image=installation.proxy_image,
+        image=ProxyImage(installation.proxy_image),
         operator_namespace=installation.namespace,
     )
     return Resolution(inputs, missing)

@@ -43,7 +43,7 @@ def test_what_is_there_becomes_inputs() -> None:
     assert [user.name for user in inputs.config.users] == ["app"]
     assert inputs.config.certificate is not None
     assert inputs.ca == inputs.issued.ca.certificate if inputs.issued else False
-    assert inputs.image == "sluice/proxy:1"
+    assert inputs.image.name == "sluice/proxy:1"
 
 
 def test_pods_are_told_the_name_of_their_peers_even_by_an_old_document() -> None:
