@@ -11,7 +11,7 @@ from sluice_testing.postgres import Postgres
 from sluice_testing.proxy import ProxyProcess
 from sluice_testing.raw import query
 
-STATE = {"config", "ready", "draining", "targets", "pool"}
+STATE = {"pod", "config", "ready", "draining", "fleetBudget", "targets", "pool"}
 POOL = {"budget", "open", "borrowed", "waiting", "pinned", "clients"}
 TARGET = {"host", "port", "health", "reason", "message", "maxConnections"}
 

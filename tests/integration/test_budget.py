@@ -1,15 +1,19 @@
 """How many connections a proxy may take from its server, and that it takes no more."""
 
+from dataclasses import replace
+
 import pytest
 
-from sluice_proxy.config import Fleet
+from sluice_proxy.config import POD_NAME, Fleet, PodShare
 from sluice_testing.door import Door
 from sluice_testing.fixtures import DoorOf, MakeConfig, StartProxy
 from sluice_testing.postgres import Postgres
 from sluice_testing.proxy import ProxyProcess, wait_until
-from sluice_testing.raw import query
+from sluice_testing.raw import Refused, query
 
 SETTINGS = {"max_connections": 20, "superuser_reserved_connections": 5, "reserved_connections": 0}
+
+OPENED = "sluice_server_connections_opened_total"
 
 
 @pytest.fixture
@@ -97,3 +101,85 @@ def test_two_of_a_fleet_share_the_budget(
         for proxy in fleet:
             proxy.wait_for_pool(open=6, waiting=2)
         assert small.sample_connections() == 12
+
+
+class TestShares:
+    """Of the 15 that are 75 % of 20."""
+
+    @staticmethod
+    def fleet(**shares: int) -> Fleet:
+        pods = tuple(PodShare(pod, share) for pod, share in shares.items())
+        return Fleet(total=15, shares=pods, others=2)
+
+    @pytest.mark.parametrize(("pod", "share"), [("a", 4), ("b", 9), ("new", 2)])
+    def test_a_pod_takes_what_is_under_its_name(
+        self,
+        small: Postgres,
+        make_config: MakeConfig,
+        start_proxy: StartProxy,
+        door_of: DoorOf,
+        pod: str,
+        share: int,
+    ) -> None:
+        config = make_config(small, budget=75, fleet=self.fleet(a=4, b=9))
+        proxy = start_proxy(config, environment={POD_NAME: pod})
+        state = proxy.state()
+        assert (state["pod"], state["fleetBudget"]) == (pod, 15)
+        assert taken(proxy, door_of(proxy), small, share + 2) == share
+
+    def test_a_pod_without_one_opens_nothing_until_it_gets_one(
+        self, small: Postgres, make_config: MakeConfig, start_proxy: StartProxy, door_of: DoorOf
+    ) -> None:
+        config = make_config(small, budget=75, borrow=1, fleet=self.fleet(a=0))
+        proxy = start_proxy(config, ready=False, environment={POD_NAME: "a"})
+        assert (proxy.get("/readyz").status, proxy.get("/readyz").text.strip()) == (
+            503,
+            "no share of the connection budget yet",
+        )
+        with pytest.raises(Refused) as refused:
+            door_of(proxy).raw()
+        assert refused.value.fields["C"] == "08000"
+        assert proxy.state()["fleetBudget"] is None
+        assert proxy.metrics()["sluice_server_connections_requested_total"] == 0
+        proxy.reload(replace(config, fleet=self.fleet(a=3)))
+        proxy.wait_until_ready()
+        assert taken(proxy, door_of(proxy), small, 4) == 3
+
+    def test_a_smaller_one_closes_what_is_idle_and_lets_transactions_end(
+        self, small: Postgres, make_config: MakeConfig, start_proxy: StartProxy, door_of: DoorOf
+    ) -> None:
+        config = make_config(small, budget=75, fleet=self.fleet(a=6))
+        proxy = start_proxy(config, environment={POD_NAME: "a"})
+        with door_of(proxy).crowd(6) as crowd:
+            for client in crowd:
+                client.ask(query("BEGIN"))
+            for client in crowd[2:]:
+                client.ask(query("COMMIT"))
+            proxy.wait_for_pool(open=6, borrowed=2)
+            proxy.reload(replace(config, fleet=self.fleet(a=1)))
+            proxy.wait_for_pool(open=2, borrowed=2, budget=1)
+            assert small.sample_connections() == 2
+            crowd[5].send(query("SELECT 'after the others'"))
+            for client in crowd[:2]:
+                client.ask(query("COMMIT"))
+            assert [m.text for m in crowd[5].read_until("Z") if m.kind == "C"] == ["SELECT 1"]
+            proxy.wait_for_pool(open=1)
+            assert small.sample_connections() == 1
+
+    def test_a_server_that_comes_back_smaller_is_not_flooded(
+        self, small: Postgres, make_config: MakeConfig, start_proxy: StartProxy, door_of: DoorOf
+    ) -> None:
+        """The first login tells, before a second one is tried: 10 of 15 are 4 of 7."""
+        config = make_config(small, budget=75, fleet=self.fleet(a=10))
+        proxy = start_proxy(config, environment={POD_NAME: "a"})
+        with door_of(proxy).crowd(12) as crowd:
+            for client in crowd:
+                client.value("SELECT 1")
+            configure(small, max_connections=12)
+            before = proxy.metrics()[OPENED]
+            for client in crowd:
+                client.send(query("BEGIN"))
+            proxy.wait_for_pool(open=4, waiting=8, budget=4)
+            assert small.sample_connections() == 4
+            assert proxy.state()["fleetBudget"] == 7
+            assert proxy.metrics()[OPENED] - before == 4

@@ -4,7 +4,9 @@ Pitfall 56: connections are closed at the end of a transaction, with 57P01.
 """
 
 import signal
+from dataclasses import replace
 
+from sluice_proxy.config import PoolSettings
 from sluice_testing.door import Door
 from sluice_testing.fixtures import DoorOf, MakeConfig, StartProxy
 from sluice_testing.postgres import Postgres
@@ -74,14 +76,36 @@ def test_idle_clients_are_told(proxy: ProxyProcess, door: Door) -> None:
 
 
 def test_new_clients_are_refused(proxy: ProxyProcess, door: Door) -> None:
-    """Not at once: until every node knows that it leaves, it still serves who comes."""
+    """At once: the pod was let go of by every node before it got the signal."""
     with door.raw() as client:
         client.ask(query("BEGIN"))
         draining(proxy)
-        assert proxy.get("/readyz").status != 200
+        assert proxy.get("/readyz").status == 503
         assert proxy.get("/healthz").status == 200
-        proxy.wait_until(lambda: refused(door), "new clients are refused")
+        proxy.wait_until(lambda: refused(door), "new clients are refused", 1.0)
         client.ask(query("COMMIT"))
+    assert proxy.wait() == 0
+
+
+def test_its_share_of_the_budget_only_falls(
+    server: Postgres, make_config: MakeConfig, start_proxy: StartProxy, door_of: DoorOf
+) -> None:
+    """What it does not need any more is for the pods that take its place."""
+    config = make_config(server, budget=9)
+    proxy = start_proxy(config)
+    with door_of(proxy).crowd(5) as crowd:
+        for client in crowd:
+            client.ask(query("BEGIN"))
+        for client in crowd[3:]:
+            client.ask(query("COMMIT"))
+        assert proxy.state()["pool"]["budget"] == 9
+        draining(proxy)
+        for left in (3, 2, 1):
+            proxy.wait_for_pool(budget=left, open=left)
+            assert server.sample_connections() == left
+            proxy.reload(replace(config, pool=PoolSettings(90 + left)))
+            assert proxy.state()["pool"]["budget"] == left
+            crowd[left - 1].ask(query("COMMIT"))
     assert proxy.wait() == 0
 
 
