@@ -44,14 +44,15 @@ class Image:
     @property
     def tags(self) -> tuple[str, ...]:
         product = "pyproject.toml" in self.sources
-        return (self.tag, f"sluice/{self.name}:{_version()}") if product else (self.tag,)
+        return (self.tag, f"sluice/{self.name}:{version()}") if product else (self.tag,)
 
     @property
     def dockerfile(self) -> str:
         return f"{self.folder}/Dockerfile"
 
 
-def _version() -> str:
+def version() -> str:
+    """Of the product; the chart's appVersion is the same."""
     project = tomllib.loads((places.REPOSITORY / "pyproject.toml").read_text())["project"]
     return str(project["version"])
 

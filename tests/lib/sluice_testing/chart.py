@@ -1,13 +1,18 @@
 """The product as users install it: by its chart, with the images of the present sources."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from sluice_testing.kubernetes import Kubectl
+import yaml
+
+from sluice_testing.kubernetes import Kubectl, Manifest
 
 CHART = Path(__file__).resolve().parents[3] / "charts" / "sluice"
 SYSTEM = "sluice-system"
 OPERATOR = "deployment/sluice-operator"
+ACCOUNT = f"system:serviceaccount:{SYSTEM}:sluice-operator"
 
 
 class Helm(Kubectl, Protocol):
@@ -16,15 +21,42 @@ class Helm(Kubectl, Protocol):
     def helm(self, *arguments: str, input: str | None = None, timeout: float = ...) -> str: ...
 
 
-def install(cluster: Helm, *arguments: str) -> None:
-    """Installs or upgrades the chart as README says, with no values; waits for the operator.
+def install(cluster: Helm, *arguments: str, values: Mapping[str, Any] | None = None) -> None:
+    """Installs or upgrades the chart; waits for the operator.
 
+    Without `values` as README does it: nothing is left of those of an earlier release.
     `arguments` are more of `helm upgrade --install`.
     """
     cluster.helm(
         *("upgrade", "--install", "sluice", str(CHART), "--namespace", SYSTEM),
-        *("--create-namespace", *arguments),
+        *("--create-namespace", "--reset-values", "--values", "-", *arguments),
+        input=json.dumps(values or {}),
     )
     # The tag stays the same when the sources change.
     cluster.kubectl("-n", SYSTEM, "rollout", "restart", OPERATOR)
+    until_rolled_out(cluster)
+
+
+def until_rolled_out(cluster: Kubectl) -> None:
     cluster.kubectl("-n", SYSTEM, "rollout", "status", OPERATOR, "--timeout=180s")
+
+
+def rendered(cluster: Helm, values: Mapping[str, Any], namespace: str) -> list[Manifest]:
+    """What the chart makes of `values`, the pod of `helm test` among it."""
+    text = cluster.helm(
+        *("template", "trial", str(CHART), "--namespace", namespace, "--values", "-"),
+        input=json.dumps(values),
+    )
+    return [document for document in yaml.safe_load_all(text) if document is not None]
+
+
+def may(cluster: Kubectl, verb: str, resource: str, namespace: str) -> bool:
+    """Whether the operator has this right there, as the API server says."""
+    question = ("auth", "can-i", verb, resource, "--namespace", namespace, "--as", ACCOUNT)
+    try:
+        return cluster.kubectl(*question).strip() == "yes"
+    except Exception as refusal:
+        # "no" is also an exit status.
+        if "\nno" not in str(refusal):
+            raise
+        return False
