@@ -1,8 +1,7 @@
 """`python -m sluice_operator`: kopf for the events, the queue for the work, HTTP for probes.
 
-Environment: SLUICE_PROXY_IMAGE (the image that proxies run), POD_NAMESPACE (where the
-operator lives), SLUICE_HTTP_PORT (8080), SLUICE_LOG_LEVEL (INFO), KUBECONFIG (absent in
-a cluster: the pod's ServiceAccount).
+Every replica watches; the one that holds the Lease works. So a standby knows everything when
+its turn comes.
 """
 
 import asyncio
@@ -12,20 +11,30 @@ import os
 import signal
 import socket
 import sys
+import time
+import uuid
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
 
 import kopf
 
 from sluice_operator import names
 from sluice_operator.cluster.client import Client, connect
+from sluice_operator.cluster.election import Election, LeaseLost
 from sluice_operator.cluster.errors import ApiError
+from sluice_operator.cluster.objects import Objects
+from sluice_operator.cluster.recorder import Recorder
+from sluice_operator.cluster.store import Store
+from sluice_operator.decide.overcommit import Claims
 from sluice_operator.decide.references import Key, ReferenceIndex
-from sluice_operator.decide.resolve import Installation
-from sluice_operator.doors.handlers import Doors, register
+from sluice_operator.doors.environment import Environment, Misconfigured, environment
+from sluice_operator.doors.handlers import Books, Doors, register
 from sluice_operator.doors.http import Checks, serve
 from sluice_operator.doors.settings import operator_settings
 from sluice_operator.proxies.states import States
 from sluice_operator.queue import WorkQueue
-from sluice_operator.reconcile import Reconciler
+from sluice_operator.reconcile import Reconciler, Surroundings
 
 log = logging.getLogger("sluice_operator")
 
@@ -33,52 +42,125 @@ CRD_RETRY_SECONDS = 2.0
 
 
 def main() -> int:
+    """0 after a clean stop, 2 when the environment will not do; 1 at once if the Lease is lost."""
+    try:
+        given = environment(os.environ)
+    except Misconfigured as error:
+        print(f"sluice-operator: {error}", file=sys.stderr)
+        return 2
     logging.basicConfig(
-        level=os.environ.get("SLUICE_LOG_LEVEL", "INFO"),
+        level=given.log_level,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
     logging.getLogger("kopf").setLevel(logging.WARNING)
-    image = os.environ.get("SLUICE_PROXY_IMAGE")
-    if not image:
-        log.error("SLUICE_PROXY_IMAGE is not set: which image shall the proxies run?")
-        return 2
-    namespace = os.environ.get("POD_NAMESPACE", "sluice-system")
-    port = int(os.environ.get("SLUICE_HTTP_PORT", "8080"))
-    with contextlib.suppress(asyncio.CancelledError):
-        asyncio.run(run(Installation(image, namespace), port))
+    asyncio.run(run(given))
     return 0
 
 
-async def run(installation: Installation, port: int) -> None:
+@dataclass(slots=True)
+class Parts:
+    """What the process is made of."""
+
+    client: Client
+    states: States
+    queue: WorkQueue[Key]
+    doors: Doors
+    election: Election
+
+
+async def run(given: Environment) -> None:
     """Until SIGTERM, or until a part of it dies: then the whole process ends."""
-    _end_on_sigterm()
-    client, states = await connect(), States()
-    queue: WorkQueue[Key] = WorkQueue(Reconciler(client, states, installation).reconcile)
+    stopping = asyncio.Event()
+    _stop_on_sigterm(stopping)
+    parts = await _parts(given)
     ready = asyncio.Event()
-    server = await serve(Checks(queue.is_alive, ready.is_set), port)
-    working = asyncio.create_task(queue.run(), name="queue")
+    server = await serve(Checks(lambda: _is_alive(parts), ready.is_set), given.http_port)
     try:
-        await served(client)
-        log.info("watching; proxies run %s", installation.proxy_image)
-        await watch(queue, ready)
+        await _until(stopping, _served(parts.client))
+        if not stopping.is_set():
+            await _work(parts, given, ready, stopping)
+    finally:
+        await server.cleanup()
+        await parts.states.close()
+        await parts.client.close()
+
+
+def _stop_on_sigterm(stopping: asyncio.Event) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+
+
+async def _parts(given: Environment) -> Parts:
+    client, states, store, claims = await connect(), States(), Store(), Claims()
+    surroundings = Surroundings(Objects(client, store), states, claims, Recorder(client, time.time))
+    reconciler = Reconciler(surroundings, given.installation)
+    queue: WorkQueue[Key] = WorkQueue(reconciler.reconcile)
+    doors = Doors(queue, Books(ReferenceIndex(), claims, store))
+    # A container that restarts in its pod is another candidate: its last life may not be over.
+    identity = f"{given.pod or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+    election = Election(client, given.installation.namespace, given.lease, identity)
+    return Parts(client, states, queue, doors, election)
+
+
+def _is_alive(parts: Parts) -> bool:
+    return parts.election.is_alive() and (not parts.election.is_leader or parts.queue.is_alive())
+
+
+async def _work(
+    parts: Parts, given: Environment, ready: asyncio.Event, stopping: asyncio.Event
+) -> None:
+    """Watches; and reconciles while leading."""
+    ending = asyncio.Event()
+    watching = asyncio.create_task(_watch(parts.doors, given, ready, ending), name="watch")
+    leading = asyncio.create_task(_lead(parts, stopping), name="lead")
+    try:
+        await _until(stopping, ready.wait())
+        # kopf has taken the signal; but there is a Lease to give up before the watches end.
+        _stop_on_sigterm(stopping)
+        await asyncio.wait((watching, leading), return_when=asyncio.FIRST_COMPLETED)
+        if leading.done():
+            leading.result()
+    finally:
+        stopping.set()
+        ending.set()
+        await asyncio.gather(watching, leading, return_exceptions=True)
+    watching.result()
+
+
+async def _lead(parts: Parts, stopping: asyncio.Event) -> None:
+    """Until `stopping` is set: then what is under way is finished, and the Lease given up."""
+    await _until(stopping, parts.election.acquire())
+    if stopping.is_set():
+        await parts.election.release()
+        return
+    working = asyncio.create_task(parts.queue.run(), name="queue")
+    try:
+        await _until(stopping, parts.election.hold())
+    except LeaseLost:
+        log.error("the Lease is lost: another may lead, so nothing more may be written")
+        os._exit(1)
     finally:
         working.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await working
-        await server.cleanup()
-        await states.close()
-        await client.close()
+    await parts.election.release()
 
 
-def _end_on_sigterm() -> None:
-    """Until kopf sets its own handler: process 1 of a container has none by default."""
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+async def _until(stopping: asyncio.Event, work: Coroutine[Any, Any, object]) -> None:
+    """`work` to its end, or until `stopping` is set."""
+    working = asyncio.create_task(work)
+    stopped = asyncio.create_task(stopping.wait())
+    await asyncio.wait((working, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not working.done():
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+    elif not working.cancelled():
+        working.result()
 
 
-async def served(client: Client) -> None:
+async def _served(client: Client) -> None:
     """Waits for the CRD: kopf looks for resources once, at its start."""
     while not await _is_served(client):
         log.warning("the API server does not know %s yet", f"{names.PLURAL}.{names.GROUP}")
@@ -93,16 +175,21 @@ async def _is_served(client: Client) -> bool:
         return False
 
 
-async def watch(queue: WorkQueue[Key], ready: asyncio.Event) -> None:
-    """kopf's events until SIGTERM."""
+async def _watch(
+    doors: Doors, given: Environment, ready: asyncio.Event, ending: asyncio.Event
+) -> None:
+    """kopf's events until `ending` is set."""
+    log.info("watching; proxies run %s", given.installation.proxy_image.name)
     await kopf.operator(
-        registry=register(Doors(queue, ReferenceIndex())),
+        registry=register(doors),
         settings=operator_settings(),
         standalone=True,
-        clusterwide=True,
+        clusterwide=not given.watch_namespaces,
+        namespaces=given.watch_namespaces,
         # kopf would ask for the user's name, and a container's user may have none.
         identity=socket.gethostname(),  # type: ignore[arg-type]
         ready_flag=ready,
+        stop_flag=ending,
     )
 
 

@@ -6,27 +6,32 @@ network. It does not matter which event led here, or how many were missed.
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sluice_operator import metrics, names
 from sluice_operator.api import conditions
 from sluice_operator.api.manifest import InvalidManifest, parse
 from sluice_operator.api.v1alpha1 import DatabaseProxy
-from sluice_operator.cluster.client import Client
 from sluice_operator.cluster.errors import Forbidden, Gone, Rejected
-from sluice_operator.cluster.observe import observe
-from sluice_operator.decide import egress
-from sluice_operator.decide.observed import ChildKey, Observed, Pod, child_key
+from sluice_operator.cluster.objects import Objects
+from sluice_operator.cluster.recorder import Recorder
+from sluice_operator.decide import outcome as outcomes
+from sluice_operator.decide.budget import Memory
+from sluice_operator.decide.event_objects import About
+from sluice_operator.decide.events import changes, events
+from sluice_operator.decide.fleet import Crew
+from sluice_operator.decide.observed import ChildKey, Observed, child_key
+from sluice_operator.decide.outcome import Outcome, Sight, Subject
+from sluice_operator.decide.overcommit import Claims
 from sluice_operator.decide.plan import Plan, plan
 from sluice_operator.decide.poke import poke
 from sluice_operator.decide.references import Key
 from sluice_operator.decide.resolve import Installation, Missing, owner_of, resolve
-from sluice_operator.decide.state import ProxyState
-from sluice_operator.decide.status import Seen, next_look, status
-from sluice_operator.desired.inputs import Inputs
+from sluice_operator.decide.status import next_look, status
 from sluice_operator.desired.manifest import Manifest
 from sluice_operator.desired.objects import desired_objects
 from sluice_operator.proxies.states import States
@@ -36,19 +41,36 @@ log = logging.getLogger(__name__)
 POOL_SECONDS = 60.0
 """The pool's figures are written at most so often."""
 
-SETTLE_SECONDS = 3.0
-"""How long one look waits for pods to take a new document."""
+FRESH_SECONDS = 600.0
+"""So often everything around a proxy is read anew: a watch may have missed a deletion."""
 
-SETTLE_STEP = 0.2
+SOON = 0.3
+"""Seconds to the next look while pods are taking a document."""
+
+SOON_FOR = 20.0
+"""Seconds after which such looks become rarer: whoever takes that long may take for ever."""
+
+LATER = 2.0
+
+
+@dataclass(slots=True)
+class Trail:
+    """What is kept of one proxy between two looks; times are seconds, of the clock given."""
+
+    memory: Memory = field(default_factory=Memory)
+    fresh_due: float = 0.0
+    pool_written: float = 0.0
+    restless_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of planning and applying."""
+class Surroundings:
+    """What a look looks at, and where it tells what it saw."""
 
-    inputs: Inputs | None
-    missing: Missing | None
-    deployment: Manifest | None = None
+    objects: Objects
+    states: States
+    claims: Claims
+    recorder: Recorder
 
 
 class Reconciler:
@@ -56,16 +78,17 @@ class Reconciler:
 
     def __init__(
         self,
-        client: Client,
-        states: States,
+        surroundings: Surroundings,
         installation: Installation,
         clock: Callable[[], float] = time.time,
     ):
-        self._client = client
-        self._states = states
+        self._objects = surroundings.objects
+        self._states = surroundings.states
+        self._claims = surroundings.claims
+        self._recorder = surroundings.recorder
         self._installation = installation
         self._clock = clock
-        self._pool_written: dict[Key, float] = {}
+        self._trails: dict[Key, Trail] = {}
 
     async def reconcile(self, key: Key) -> float | None:
         """In how many seconds to look again; None if the proxy is gone. Raises ApiError."""
@@ -79,102 +102,121 @@ class Reconciler:
         return again
 
     async def _reconcile(self, key: Key) -> float | None:
-        manifest = await self._client.get(names.KIND, *key)
+        trail = self._trails.setdefault(key, Trail())
+        fresh = self._is_fresh_due(trail)
+        manifest = await self._objects.proxy(key, fresh=fresh)
         if manifest is None or "deletionTimestamp" in manifest["metadata"]:
             # The children go by their ownerReferences.
-            self._pool_written.pop(key, None)
+            del self._trails[key]
             return None
         try:
             proxy = parse(manifest)
         except InvalidManifest as error:
-            path, sentence = error.problems[0]
-            missing = Missing(conditions.ACCEPTED, "Invalid", path, sentence)
-            return await self._report(manifest, Outcome(None, missing), (), {})
-        observed = await observe(self._client, proxy)
-        outcome = await self._carry_out(proxy, observed)
-        states = await self._settle(outcome, observed.pods, key[0])
-        return await self._report(manifest, outcome, observed.pods, states)
+            refused = Outcome(None, outcomes.invalid(error))
+            return await self._report(Subject(manifest), refused, Sight())
+        observed = await self._objects.around(proxy, fresh=fresh)
+        sight = Sight(observed.pods, await self._states.of(observed.pods))
+        outcome = await self._act(proxy, observed, sight, trail)
+        if not outcome.suspended:
+            await self._poke(outcome, sight, key[0])
+        subject = Subject(manifest, proxy.spec.replicas, self._claims.overcommit(key))
+        again = await self._report(subject, outcome, sight)
+        settled = outcome.settled and not outcomes.is_behind(outcome, sight)
+        return self._restless(trail, again, settled=settled)
 
-    async def _carry_out(self, proxy: DatabaseProxy, observed: Observed) -> Outcome:
-        resolution = resolve(proxy, observed, self._installation, self._clock())
+    def _is_fresh_due(self, trail: Trail) -> bool:
+        now = self._clock()
+        if now < trail.fresh_due:
+            return False
+        trail.fresh_due = now + FRESH_SECONDS * random.uniform(0.5, 1.5)
+        return True
+
+    async def _act(
+        self, proxy: DatabaseProxy, observed: Observed, sight: Sight, trail: Trail
+    ) -> Outcome:
+        crew = Crew(sight.pods, sight.states, trail.memory)
+        resolution = resolve(proxy, observed, crew, self._installation, self._clock())
+        if proxy.spec.suspend:
+            name = proxy.metadata.name
+            return outcomes.suspended(resolution.inputs, resolution.missing, observed, name)
         inputs, missing = resolution.inputs, resolution.missing
         if inputs is None:
             return Outcome(None, missing)
-        todo = plan(desired_objects(inputs), observed.children, owner_of(proxy))
+        trail.memory = resolution.division.memory
+        todo, children = await self._plan(proxy, desired_objects(inputs), observed)
         if todo.taken:
-            return Outcome(None, _name_taken(todo.taken, proxy.metadata.namespace))
-        key = ("Deployment", names.workload(proxy.metadata.name))
+            return Outcome(None, outcomes.name_taken(todo.taken, proxy.metadata.namespace))
+        live = children.get(("Deployment", names.workload(proxy.metadata.name)))
+        done = Outcome(inputs, missing, live, inputs.config_hash)
         try:
             # What the last good document needs may be unknown to a spec that is not whole.
             applied = await self._apply(todo, delete=missing is None)
         except (Rejected, Forbidden) as error:
             refused = Missing(conditions.ACCEPTED, type(error).__name__, "", error.message)
-            return Outcome(inputs, refused, observed.children.get(key))
-        return Outcome(inputs, missing, applied.get(key, observed.children.get(key)))
+            return replace(done, missing=refused)
+        is_new = ("Secret", names.config_secret(proxy.metadata.name)) in applied
+        return replace(
+            done,
+            deployment=applied.get(("Deployment", names.workload(proxy.metadata.name)), live),
+            settled=resolution.division.settled and not is_new,
+            changes=changes(resolution.previous, live, inputs),
+        )
+
+    async def _plan(
+        self, proxy: DatabaseProxy, desired: tuple[Manifest, ...], observed: Observed
+    ) -> tuple[Plan, Mapping[ChildKey, Manifest]]:
+        """What to do, and the children it rests on: the store may not know one, or it is
+        somebody else's and carries none of our labels."""
+        owner, children = owner_of(proxy), observed.children
+        todo = plan(desired, children, owner)
+        unseen = [key for key in map(child_key, todo.apply) if key not in children]
+        if not unseen:
+            return todo, children
+        found = await self._objects.named(proxy.metadata.namespace, unseen)
+        children = {**children, **found}
+        return plan(desired, children, owner), children
 
     async def _apply(self, todo: Plan, *, delete: bool) -> dict[ChildKey, Manifest]:
         applied = {}
         for manifest in todo.apply:
-            applied[child_key(manifest)] = await self._client.apply(manifest)
+            applied[child_key(manifest)] = await self._objects.apply(manifest)
             _wrote("applied", manifest)
         for manifest in todo.delete if delete else ():
-            await self._client.delete(manifest)
+            await self._objects.delete(manifest)
             _wrote("deleted", manifest)
         return applied
 
-    async def _settle(
-        self, outcome: Outcome, pods: tuple[Pod, ...], namespace: str
-    ) -> Mapping[str, ProxyState]:
-        """What the pods say; pods with an old document are poked and given a moment."""
-        serving = [item for item in pods if item.serving]
-        states = await self._states.of(serving)
-        if outcome.inputs is None or not await self._poke(outcome, serving, states, namespace):
-            return states
-        wanted, deadline = _hash(outcome), time.monotonic() + SETTLE_SECONDS
-        while time.monotonic() < deadline and not _all_settled(states, wanted):
-            await asyncio.sleep(SETTLE_STEP)
-            states = await self._states.of(serving)
-        return states
-
-    async def _poke(
-        self,
-        outcome: Outcome,
-        pods: list[Pod],
-        states: Mapping[str, ProxyState],
-        namespace: str,
-    ) -> bool:
-        """Touches the pods that need it; whether there was one."""
-        now, wanted = self._clock(), _hash(outcome)
-        touches = {item.name: poke(item, states.get(item.name), wanted, now) for item in pods}
-        poked = {name: value for name, value in touches.items() if value is not None}
+    async def _poke(self, outcome: Outcome, sight: Sight, namespace: str) -> None:
+        """Touches the pods that have not taken the document yet."""
+        if outcome.inputs is None:
+            return
+        now, wanted = self._clock(), outcome.config_hash
+        touches = {
+            pod.name: poke(pod, sight.states.get(pod.name), wanted, now) for pod in sight.pods
+        }
         await asyncio.gather(
-            *(self._annotate(namespace, name, value) for name, value in poked.items())
+            *(self._touch(namespace, pod, text) for pod, text in touches.items() if text)
         )
-        return bool(poked)
 
-    async def _annotate(self, namespace: str, name: str, value: str) -> None:
+    async def _touch(self, namespace: str, pod: str, text: str) -> None:
         try:
-            await self._client.annotate("Pod", namespace, name, {names.CONFIG_HASH: value})
-            metrics.WRITES.labels("Pod").inc()
+            await self._objects.annotate("Pod", namespace, pod, names.CONFIG_HASH, text)
         except Gone:
             return  # it ended meanwhile, and needs no document
 
-    async def _report(
-        self,
-        manifest: Manifest,
-        outcome: Outcome,
-        pods: tuple[Pod, ...],
-        states: Mapping[str, ProxyState],
-    ) -> float:
-        seen = _seen(manifest, outcome, pods, states)
-        metadata, old, now = manifest["metadata"], manifest.get("status") or {}, self._clock()
-        key = (metadata["namespace"], metadata["name"])
-        due = now - self._pool_written.get(key, 0.0) >= POOL_SECONDS
+    async def _report(self, subject: Subject, outcome: Outcome, sight: Sight) -> float:
+        seen = outcomes.seen(subject, outcome, sight)
+        metadata, now = subject.metadata, self._clock()
+        old = subject.manifest.get("status") or {}
+        trail = self._trails[metadata["namespace"], metadata["name"]]
+        due = now - trail.pool_written >= POOL_SECONDS
         new = status(seen, old, now, pool_due=due)
         if new != old:
             await self._write_status(metadata, new)
         if due:
-            self._pool_written[key] = now
+            trail.pool_written = now
+        about = About(metadata["namespace"], metadata["name"], metadata["uid"])
+        await self._recorder.record(about, events(old, new, outcome.changes))
         return next_look(seen)
 
     async def _write_status(self, metadata: Mapping[str, Any], new: Mapping[str, Any]) -> None:
@@ -185,53 +227,26 @@ class Reconciler:
             "status": dict(new),
         }
         try:
-            await self._client.apply_status(body)
-            metrics.WRITES.labels(names.KIND).inc()
+            await self._objects.apply_status(body)
             log.info("%s/%s: %s", metadata["namespace"], metadata["name"], _story(new))
         except Gone:
             return  # deleted meanwhile
 
+    def _restless(self, trail: Trail, again: float, *, settled: bool) -> float:
+        """Sooner than otherwise while pods are awaited, of which no event tells."""
+        if settled:
+            trail.restless_since = None
+            return again
+        now = self._clock()
+        trail.restless_since = now if trail.restless_since is None else trail.restless_since
+        return min(again, SOON if now - trail.restless_since < SOON_FOR else LATER)
+
 
 def _wrote(deed: str, manifest: Manifest) -> None:
-    kind, metadata = manifest["kind"], manifest["metadata"]
-    metrics.WRITES.labels(kind).inc()
-    log.info("%s %s %s/%s", deed, kind, metadata["namespace"], metadata["name"])
-
-
-def _seen(
-    manifest: Manifest, outcome: Outcome, pods: tuple[Pod, ...], states: Mapping[str, ProxyState]
-) -> Seen:
-    inputs = outcome.inputs
-    return Seen(
-        generation=manifest["metadata"]["generation"],
-        inputs=inputs,
-        missing=outcome.missing,
-        notes=() if inputs is None else egress.notes(inputs.spec, inputs.egress),
-        config_hash="" if inputs is None else _hash(outcome),
-        deployment=outcome.deployment,
-        pods=pods,
-        states=states,
-    )
+    metadata = manifest["metadata"]
+    log.info("%s %s %s/%s", deed, manifest["kind"], metadata["namespace"], metadata["name"])
 
 
 def _story(status: Mapping[str, Any]) -> str:
     ready = next(c for c in status["conditions"] if c["type"] == conditions.READY)
     return f"{status['phase']}, Ready={ready['status']} {ready['reason']}: {ready['message']}"
-
-
-def _hash(outcome: Outcome) -> str:
-    assert outcome.inputs is not None
-    return outcome.inputs.config_hash
-
-
-def _all_settled(states: Mapping[str, ProxyState], wanted: str) -> bool:
-    return all(state.config_hash == wanted or state.config_error for state in states.values())
-
-
-def _name_taken(taken: tuple[ChildKey, ...], namespace: str) -> Missing:
-    kind, name = taken[0]
-    sentence = (
-        f"{kind} {namespace}/{name} exists and does not belong to this DatabaseProxy: "
-        "rename one of them"
-    )
-    return Missing(conditions.ACCEPTED, "NameTaken", "metadata.name", sentence)

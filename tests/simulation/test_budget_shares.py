@@ -81,7 +81,7 @@ class World:
             terminating=pod.terminating,
             limit=pod.limit if answers else None,
             open=pod.open if answers else 0,
-            current=answers and pod.document == len(self.documents) - 1,
+            current=answers and (pod.draining or pod.document == len(self.documents) - 1),
         )
 
     # The cluster
@@ -137,15 +137,16 @@ def trouble(world: World, dice: random.Random) -> None:
     deed = dice.randrange(6)
     if deed == 0:
         world.replicas = dice.randint(1, 5)
-    elif deed == 1:  # a rollout: one surges, then another goes
+    elif deed == 1 and world.documents:  # a rollout: one surges, then another goes
         world.start()
     elif deed in (2, 3) and world.pods:
         dice.choice(world.pods).terminating = True
     elif deed == 4 and world.pods:
         pod = dice.choice(world.pods)
         pod.silent = not pod.silent
-    elif world.pods:  # deleted by force: the object is gone, the process is not
-        killed = dice.choice(world.pods)
+    elif known := [pod for pod in world.pods if pod.name in world.memory.ceilings]:
+        # Deleted by force: the object is gone, the process is not.
+        killed = dice.choice(known)
         world.pods.remove(killed)
         world.ghosts.append((killed, world.now + dice.random() * rules.HOLD_SECONDS * 0.9))
 

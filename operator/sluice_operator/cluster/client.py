@@ -3,9 +3,8 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio import config
@@ -14,34 +13,13 @@ from kubernetes.aio.client.configuration import Configuration
 
 from sluice_operator import names
 from sluice_operator.cluster.errors import ApiError, Gone, Unavailable, api_error
+from sluice_operator.cluster.kinds import KINDS
 
 Manifest = dict[str, Any]
 
 REQUEST_SECONDS = 20.0
 
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """Where objects of a kind are found: API version and plural."""
-
-    api_version: str
-    plural: str
-
-    def path(self, namespace: str, name: str = "", part: str = "") -> str:
-        root = "api" if "/" not in self.api_version else "apis"
-        parts = [root, self.api_version, "namespaces", namespace, self.plural, name, part]
-        return "/" + "/".join(quote(item, safe="/") for item in parts if item)
-
-
-KINDS = {
-    names.KIND: Kind(names.API_VERSION, names.PLURAL),
-    "Deployment": Kind("apps/v1", "deployments"),
-    "NetworkPolicy": Kind("networking.k8s.io/v1", "networkpolicies"),
-    "Pod": Kind("v1", "pods"),
-    "Secret": Kind("v1", "secrets"),
-    "Service": Kind("v1", "services"),
-    "ServiceAccount": Kind("v1", "serviceaccounts"),
-}
+_OURS = {"fieldManager": names.FIELD_MANAGER}
 
 
 async def connect() -> "Client":
@@ -67,10 +45,13 @@ class Client:
     async def close(self) -> None:
         await self._api.close()  # type: ignore[no-untyped-call]
 
-    async def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
+    async def get(
+        self, kind: str, namespace: str, name: str, seconds: float = REQUEST_SECONDS
+    ) -> Manifest | None:
         """The object, or None if there is none."""
+        path = KINDS[kind].path(namespace, name)
         try:
-            return await self._request("GET", KINDS[kind].path(namespace, name))
+            return await self._request("GET", path, seconds=seconds)
         except Gone:
             return None
 
@@ -88,6 +69,16 @@ class Client:
     async def apply_status(self, manifest: Manifest) -> Manifest:
         return await self._apply(manifest, "status")
 
+    async def create(self, manifest: Manifest) -> Manifest:
+        """Raises Conflict if an object of this name is there."""
+        path = KINDS[manifest["kind"]].path(manifest["metadata"]["namespace"])
+        return await self._request("POST", path, _OURS, manifest, "application/json")
+
+    async def replace(self, manifest: Manifest, seconds: float = REQUEST_SECONDS) -> Manifest:
+        """Raises Conflict if `metadata.resourceVersion` is not that of the object any more."""
+        path = self._path(manifest)
+        return await self._request("PUT", path, _OURS, manifest, "application/json", seconds)
+
     async def delete(self, manifest: Manifest) -> None:
         """Deletes this very object: not one that took its name meanwhile."""
         path = self._path(manifest)
@@ -97,13 +88,10 @@ class Client:
         except Gone:
             return
 
-    async def annotate(
-        self, kind: str, namespace: str, name: str, annotations: Mapping[str, str]
-    ) -> None:
+    async def merge(self, kind: str, namespace: str, name: str, change: Manifest) -> Manifest:
+        """Changes the fields of `change` and no other (RFC 7386)."""
         path = KINDS[kind].path(namespace, name)
-        body = {"metadata": {"annotations": dict(annotations)}}
-        content_type = "application/merge-patch+json"
-        await self._request("PATCH", path, body=body, content_type=content_type)
+        return await self._request("PATCH", path, _OURS, change, "application/merge-patch+json")
 
     async def is_served(self, kind: str) -> bool:
         """Whether the API server knows the kind at all."""
@@ -119,7 +107,7 @@ class Client:
             "PATCH",
             self._path(manifest, part),
             # Controllers force: two owners of one field of ours would fight for ever.
-            {"fieldManager": names.FIELD_MANAGER, "force": "true"},
+            {**_OURS, "force": "true"},
             manifest,
             "application/apply-patch+yaml",
         )
@@ -135,6 +123,7 @@ class Client:
         query: Mapping[str, str] | None = None,
         body: Manifest | None = None,
         content_type: str = "",
+        seconds: float = REQUEST_SECONDS,
     ) -> Manifest:
         headers = {"Accept": "application/json"}
         if content_type:
@@ -147,7 +136,7 @@ class Client:
             auth_settings=["BearerToken"],
         )
         try:
-            answer = await self._api.call_api(*call, _request_timeout=REQUEST_SECONDS)
+            answer = await self._api.call_api(*call, _request_timeout=seconds)
             content = await answer.read()  # type: ignore[no-untyped-call]
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(0, "NoAnswer", str(error) or type(error).__name__) from error

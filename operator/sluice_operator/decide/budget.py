@@ -19,15 +19,16 @@ HOLD_SECONDS = 10.0
 """How long the share of a pod that vanished stays its own: who is deleted by force runs on
 for some seconds while its object is gone."""
 
-WORTH = 8
-"""While pods come and go nobody is given less than an eighth more: it would be all writes."""
+WORTH = 4
+"""While pods come and go nobody is given less than a quarter more: it would be all writes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """A pod that lives. `limit` is what it says it may open, None if it does not answer.
 
-    `open` is what it has open, `current` tells that it has taken the present document.
+    `open` is what it has open, `current` tells that it has taken the present document, or
+    drains, so that its limit only falls.
     """
 
     name: str
@@ -88,10 +89,11 @@ def divide(question: Question) -> Division:
     """Who may open how much from now on; equal to the present if nothing has to change."""
     memory = _remembered(question)
     if question.budget is None:
-        return Division(_unknown(question), memory)
+        is_open = not (question.fleet.total and question.members)
+        return Division(_unknown(question), memory, fits=is_open)
     ledger = _Ledger(question, question.budget, memory)
     fleet = ledger.fleet()
-    agreed = all(member.current for member in question.members if member.answers)
+    agreed = _agreed(question.members)
     return Division(
         fleet=fleet,
         memory=memory,
@@ -127,6 +129,11 @@ def _unknown(question: Question) -> Fleet:
     return Fleet(parts=STARTERS * (question.replicas + 1))
 
 
+def _agreed(members: Sequence[Member]) -> bool:
+    """Whether everybody who can be told anything has taken the present document."""
+    return all(m.current for m in members if m.answers and not m.terminating)
+
+
 def _unnamed(question: Question) -> int:
     """What the present document gives to pods that it does not name."""
     if question.fleet.total:
@@ -136,10 +143,11 @@ def _unnamed(question: Question) -> int:
 
 def _remembered(question: Question) -> Memory:
     alive = {member.name for member in question.members}
-    before = {item.pod: item.share for item in question.fleet.shares}
-    before |= question.memory.ceilings
+    before = dict(question.memory.ceilings)
+    for item in question.fleet.shares:
+        before[item.pod] = max(item.share, before.get(item.pod, 0))
     known = question.memory.missing
-    missing = known | {
+    missing = {**known} | {
         pod: Missing(ceiling, question.now)
         for pod, ceiling in before.items()
         if pod not in alive and pod not in known
@@ -157,8 +165,9 @@ def _ceiling(member: Member, question: Question) -> int:
     named = {item.pod: item.share for item in question.fleet.shares}
     told = named.get(member.name, _unnamed(question))
     if member.limit is None:
-        before = question.memory.ceilings.get(member.name, 0)
-        return max(told, before) if member.running else told
+        # It may run by any document that was written since it was asked last, or was made.
+        start = starters_share(question.budget or 0, question.replicas)
+        return max(told, question.memory.ceilings.get(member.name, start))
     held = max(member.limit, member.open)
     return held if member.current else max(held, told)
 
@@ -172,17 +181,27 @@ class _Ledger:
         self._ceilings = memory.ceilings
         self._named = {item.pod: item.share for item in question.fleet.shares}
         self._missing = memory.missing
-        self._fixed = tuple(m for m in question.members if m.terminating or self._is_silent(m))
+        self._fixed = tuple(m for m in question.members if self._is_out_of_reach(m))
         self._sharing = tuple(m for m in question.members if not m.terminating and m.answers)
-        self._starting = sum(
-            not (m.terminating or m.answers or m.name in self._named) for m in question.members
-        )
+        starting = [
+            self._ceilings[m.name]
+            for m in question.members
+            if not (m.answers or self._is_out_of_reach(m))
+        ]
+        self._starting = len(starting)
         places = max(question.replicas + 1, self._starting)
-        left = max(0, budget - self._held()) // places
+        left = max(0, budget - self._held() - self._shared()) // places
         self._others = min(starters_share(budget, question.replicas), left)
-        self._spare = max(self._others, self._unnamed) * places
-        self._may_grow = all(m.current for m in question.members if m.answers)
-        self._is_calm = not self._fixed and not self._missing and self._may_grow
+        most = max(self._others, self._unnamed)
+        self._spare = sum(max(most, ceiling) for ceiling in starting)
+        self._spare += most * (places - len(starting))
+        self._may_grow = _agreed(question.members)
+        # Pods that the Deployment is yet to make share already, those that start do not.
+        living = sum(not member.terminating for member in question.members)
+        self._coming = max(0, question.replicas - living)
+        self._is_calm = self._may_grow and not (
+            self._fixed or self._missing or self._starting or self._coming
+        )
         self._targets = self._aims()
 
     def fleet(self) -> Fleet:
@@ -199,11 +218,14 @@ class _Ledger:
 
     def taken(self) -> int:
         """The most that can be open now, pods that may start included."""
-        sharing = sum(self._ceilings[member.name] for member in self._sharing)
-        return sharing + self._untouchable()
+        return self._shared() + self._untouchable()
 
-    def _is_silent(self, member: Member) -> bool:
-        return not member.answers and member.name in self._named
+    def _is_out_of_reach(self, member: Member) -> bool:
+        starts = not member.running and member.name not in self._named
+        return member.terminating or not (member.answers or starts)
+
+    def _shared(self) -> int:
+        return sum(self._ceilings[member.name] for member in self._sharing)
 
     def _held(self) -> int:
         """What is held by pods that cannot be told to hold less."""
@@ -215,8 +237,8 @@ class _Ledger:
 
     def _aims(self) -> dict[str, int]:
         free = self._budget - self._untouchable()
-        parts = even(free, len(self._sharing))
-        return {m.name: part for m, part in zip(self._sharing, parts, strict=True)}
+        parts = even(free, len(self._sharing) + self._coming)
+        return {m.name: part for m, part in zip(self._sharing, parts, strict=False)}
 
     def _present(self, member: Member) -> int:
         return self._named.get(member.name, self._unnamed)

@@ -12,8 +12,13 @@ AGAIN_SECONDS = 5
 
 
 def poke(pod: Pod, state: ProxyState | None, config_hash: str, now: float) -> str | None:
-    """The annotation to write on `pod`, or None if it needs none."""
-    if not pod.serving or (state is not None and _settled(state, config_hash)):
+    """The annotation to write on `pod`, or None if it needs none.
+
+    One that terminates gets no volume refreshed any more; one that starts reads the newest.
+    """
+    if pod.terminating or not (pod.ready or state is not None):
+        return None
+    if state is not None and _settled(state, config_hash):
         return None
     if state is None and pod.poked.startswith(config_hash):
         return None

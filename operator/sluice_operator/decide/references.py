@@ -1,10 +1,9 @@
 """Which proxies use which Secrets and Services, or want their names."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from sluice_operator import names
-from sluice_operator.api.manifest import InvalidManifest, parse
+from sluice_operator.api.v1alpha1 import DatabaseProxy
 from sluice_operator.decide.egress import services_of
 from sluice_operator.desired.credentials import secret_names
 
@@ -15,15 +14,11 @@ Reference = tuple[str, str, str]
 """Kind, namespace and name of an object that a spec refers to."""
 
 
-def references(manifest: Mapping[str, Any]) -> frozenset[Reference]:
-    """Everything that `manifest`, a DatabaseProxy, refers to.
+def references(proxy: DatabaseProxy) -> frozenset[Reference]:
+    """Everything that `proxy` refers to.
 
     Its children are among it: one that belongs to somebody else may go some day.
     """
-    try:
-        proxy = parse(manifest)
-    except InvalidManifest:
-        return frozenset()
     namespace = proxy.metadata.namespace
     secrets = {("Secret", namespace, name) for name in secret_names(proxy.spec)}
     services = {("Service", *key) for key in services_of(proxy.spec, namespace)}

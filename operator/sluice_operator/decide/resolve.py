@@ -1,13 +1,16 @@
 """From the spec and what it refers to, to the inputs of the children, or what is missing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sluice_operator import names
 from sluice_operator.api import conditions
 from sluice_operator.api.v1alpha1 import DatabaseProxy
+from sluice_operator.decide.budget import Division, Memory
 from sluice_operator.decide.egress import egress
+from sluice_operator.decide.fleet import Crew, division
+from sluice_operator.decide.fleet import replicas as allowed_replicas
 from sluice_operator.decide.observed import Observed, secret_data
 from sluice_operator.desired.certificates import Issued, Pair, issued
 from sluice_operator.desired.config_secret import proxy_config
@@ -20,10 +23,11 @@ from sluice_proxy.config import parse as parse_config
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What the operator knows of itself: which image it gives, and where it lives."""
+    """What the operator knows of itself: which image it gives, where it lives, who scrapes."""
 
-    proxy_image: str
+    proxy_image: ProxyImage
     namespace: str
+    monitoring_namespaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +46,15 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """Inputs, or what is missing, or both: then the inputs hold the last good document."""
+    """Inputs, or what is missing, or both: then the inputs hold the last good document.
+
+    `previous` is the document that is on the cluster now.
+    """
 
     inputs: Inputs | None
     missing: Missing | None = None
+    previous: ProxyConfig | None = None
+    division: Division = field(default_factory=lambda: Division(Fleet(), Memory()))
 
 
 def owner_of(proxy: DatabaseProxy) -> Owner:
@@ -53,7 +62,7 @@ def owner_of(proxy: DatabaseProxy) -> Owner:
 
 
 def resolve(
-    proxy: DatabaseProxy, observed: Observed, installation: Installation, now: float
+    proxy: DatabaseProxy, observed: Observed, crew: Crew, installation: Installation, now: float
 ) -> Resolution:
     """The inputs of the children of `proxy`; `now` is seconds since the epoch."""
     owner = owner_of(proxy)
@@ -72,21 +81,22 @@ def resolve(
         if previous is None:
             return Resolution(None, missing)
         config = _last_good(previous, certificates, observed, owner)
+    divided = division(proxy.spec, previous, crew, now)
+    replicas = allowed_replicas(proxy.spec, observed, owner.name, fits=divided.fits)
     inputs = Inputs(
         owner=owner,
-        spec=proxy.spec,
+        spec=proxy.spec.model_copy(update={"replicas": replicas}),
         config=replace(
-            config,
-            fleet=_fleet(proxy, observed),
-            peers=names.peers_host(owner.name, owner.namespace),
+            config, fleet=divided.fleet, peers=names.peers_host(owner.name, owner.namespace)
         ),
         issued=certificates,
         ca=_ca(proxy, observed, certificates),
         egress=egress(proxy.spec, owner.namespace, observed.services),
-        image=ProxyImage(installation.proxy_image),
+        image=installation.proxy_image,
         operator_namespace=installation.namespace,
+        monitoring_namespaces=installation.monitoring_namespaces,
     )
-    return Resolution(inputs, missing)
+    return Resolution(inputs, missing, previous, divided)
 
 
 def _config(
@@ -105,11 +115,6 @@ def _config(
         now,
         None if certificates is None else certificates.shown(),
     )
-
-
-def _fleet(proxy: DatabaseProxy, observed: Observed) -> Fleet:
-    """Equal parts of the budget for the pods wanted and one surging, or for all that live."""
-    return Fleet(parts=max(proxy.spec.replicas + 1, len(observed.pods)))
 
 
 def _previous(observed: Observed, owner: Owner) -> ProxyConfig | None:

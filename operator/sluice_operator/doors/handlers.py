@@ -2,17 +2,23 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import kopf
 
 from sluice_operator import names
+from sluice_operator.api.manifest import InvalidManifest, parse
+from sluice_operator.api.v1alpha1 import DatabaseProxy
+from sluice_operator.cluster.store import Store, object_key
+from sluice_operator.decide.overcommit import Claims, claim
 from sluice_operator.decide.references import Key, ReferenceIndex, references
 from sluice_operator.queue import WorkQueue
 
 CHILDREN = (
     ("apps", "v1", "deployments"),
     ("networking.k8s.io", "v1", "networkpolicies"),
+    ("policy", "v1", "poddisruptionbudgets"),
     ("", "v1", "serviceaccounts"),
     ("", "v1", "pods"),
 )
@@ -22,29 +28,50 @@ SOON = 0.05
 """Seconds: events come in bursts, and one look serves them all."""
 
 
-class Doors:
-    """Who is to be looked at after an event."""
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What is kept of events: who refers to what, who asks for how much, what there is."""
 
-    def __init__(self, queue: WorkQueue[Key], index: ReferenceIndex):
+    references: ReferenceIndex
+    claims: Claims
+    store: Store
+
+
+class Doors:
+    """Who is to be looked at after an event, and what the event showed."""
+
+    def __init__(self, queue: WorkQueue[Key], books: Books):
         self._queue = queue
-        self._index = index
+        self._books = books
 
     async def on_proxy(self, body: Mapping[str, Any], type: str | None, **_: Any) -> None:
         key = (body["metadata"]["namespace"], body["metadata"]["name"])
-        self._index.put(key, () if type == "DELETED" else references(dict(body)))
-        self._queue.add(key, SOON)
+        gone = type == "DELETED"
+        proxy = None if gone else parsed(dict(body))
+        self._books.store.see(body, deleted=gone)
+        self._books.references.put(key, () if proxy is None else references(proxy))
+        others = self._books.claims.put(key, None if proxy is None else claim(proxy))
+        for each in (key, *others):
+            self._queue.add(each, SOON)
 
-    async def on_child(self, body: Mapping[str, Any], **_: Any) -> None:
+    async def on_child(self, body: Mapping[str, Any], type: str | None, **_: Any) -> None:
+        self._books.store.see(body, deleted=type == "DELETED")
         key = owner_key(body)
         if key is not None:
             self._queue.add(key, SOON)
 
-    async def on_referable(self, body: Mapping[str, Any], **_: Any) -> None:
-        metadata = body["metadata"]
-        reference = (body["kind"], metadata["namespace"], metadata["name"])
-        for key in self._index.holders(reference):
+    async def on_referable(self, body: Mapping[str, Any], type: str | None, **_: Any) -> None:
+        for key in self._books.references.holders(object_key(body)):
             self._queue.add(key, SOON)
-        await self.on_child(body)
+        await self.on_child(body, type)
+
+
+def parsed(manifest: Mapping[str, Any]) -> DatabaseProxy | None:
+    """None where the model refuses it: the look at it says why."""
+    try:
+        return parse(manifest)
+    except InvalidManifest:
+        return None
 
 
 def owner_key(body: Mapping[str, Any]) -> Key | None:

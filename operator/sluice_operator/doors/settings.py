@@ -3,6 +3,7 @@
 import kopf
 
 from sluice_operator import names
+from sluice_operator.doors.handlers import CHILDREN
 
 OURS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
 """What the watches of children are narrowed to, at the server."""
@@ -20,7 +21,7 @@ def operator_settings() -> kopf.OperatorSettings:
     settings.watching.connect_timeout = 30
     settings.watching.inactivity_timeout = 70
     settings.watching.chunk_size = 500
-    for kind in ("deployments", "networkpolicies", "serviceaccounts", "pods"):
+    for _, _, kind in CHILDREN:
         settings.watching.label_selectors[kind] = OURS
     # Releases of Helm are Secrets too, large ones, and none of our business.
     settings.watching.field_selectors["secrets"] = "type!=helm.sh/release.v1"

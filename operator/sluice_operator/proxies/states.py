@@ -32,7 +32,8 @@ class States:
         return {
             pod.name: answer
             for pod, answer in zip(asked, answers, strict=True)
-            if answer is not None
+            # Another pod may have got the address since.
+            if answer is not None and answer.pod in ("", pod.name)
         }
 
     async def _ask(self, ip: str) -> ProxyState | None:

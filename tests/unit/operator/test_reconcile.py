@@ -11,10 +11,15 @@ from typing import Any
 import pytest
 
 from sluice_operator.cluster.errors import ApiError, Forbidden, Gone, Rejected, Unavailable
+from sluice_operator.cluster.objects import Objects
+from sluice_operator.cluster.recorder import Recorder
+from sluice_operator.cluster.store import Store, object_key
 from sluice_operator.decide.observed import Pod
+from sluice_operator.decide.overcommit import Claims
 from sluice_operator.decide.resolve import Installation
 from sluice_operator.decide.state import PoolState, ProxyState, TargetState
-from sluice_operator.reconcile import Reconciler
+from sluice_operator.desired.inputs import ProxyImage
+from sluice_operator.reconcile import SOON, Reconciler, Surroundings
 from sluice_testing.specs import manifest
 
 KEY = ("shop", "orders")
@@ -22,21 +27,20 @@ Manifest = dict[str, Any]
 
 
 class Api:
-    """Objects in memory; `refuse` raises for a kind instead of applying it."""
+    """The API server's objects in memory; `refuse` raises for a kind instead of writing it."""
 
     def __init__(self, *objects: Manifest):
-        self.objects = {self._key(item): item for item in objects}
+        self.objects = {object_key(item): item for item in objects}
         self.refuse: dict[str, ApiError] = {}
         self.written: list[str] = []
-
-    @staticmethod
-    def _key(item: Mapping[str, Any]) -> tuple[str, str, str]:
-        return item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]
+        self.reads = 0
 
     async def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
+        self.reads += 1
         return copy.deepcopy(self.objects.get((kind, namespace, name)))
 
     async def list(self, kind: str, namespace: str, labels: Mapping[str, str]) -> list[Manifest]:
+        self.reads += 1
         return [
             copy.deepcopy(item)
             for key, item in self.objects.items()
@@ -45,31 +49,41 @@ class Api:
         ]
 
     async def apply(self, item: Manifest) -> Manifest:
-        if item["kind"] in self.refuse:
-            raise self.refuse[item["kind"]]
+        self._refuse(item["kind"])
         self.written.append(f"{item['kind']} {item['metadata']['name']}")
-        self.objects[self._key(item)] = copy.deepcopy(item)
+        self.objects[object_key(item)] = copy.deepcopy(item)
+        return copy.deepcopy(item)
+
+    async def create(self, item: Manifest) -> Manifest:
+        self._refuse(item["kind"])
+        self.objects[object_key(item)] = copy.deepcopy(item)
         return item
 
     async def apply_status(self, item: Manifest) -> Manifest:
-        if "status" in self.refuse:
-            raise self.refuse["status"]
+        self._refuse("status")
         self.written.append("status")
-        self.objects[self._key(item)]["status"] = copy.deepcopy(item["status"])
-        return item
+        live = self.objects[object_key(item)]
+        live["status"] = copy.deepcopy(item["status"])
+        return copy.deepcopy(live)
 
     async def delete(self, item: Manifest) -> None:
         self.written.append(f"-{item['kind']} {item['metadata']['name']}")
-        del self.objects[self._key(item)]
+        del self.objects[object_key(item)]
 
-    async def annotate(
-        self, kind: str, namespace: str, name: str, annotations: Mapping[str, str]
-    ) -> None:
-        if "annotate" in self.refuse:
-            raise self.refuse["annotate"]
-        self.written.append(f"annotate {name}")
-        metadata = self.objects[kind, namespace, name]["metadata"]
-        metadata.setdefault("annotations", {}).update(annotations)
+    async def merge(self, kind: str, namespace: str, name: str, change: Manifest) -> Manifest:
+        self._refuse("merge")
+        live = self.objects[kind, namespace, name]
+        if kind == "Event":
+            live.update(change)
+        else:
+            self.written.append(f"annotate {name}")
+            annotations = change["metadata"]["annotations"]
+            live["metadata"].setdefault("annotations", {}).update(annotations)
+        return copy.deepcopy(live)
+
+    def _refuse(self, what: str) -> None:
+        if what in self.refuse:
+            raise self.refuse[what]
 
     def condition(self, kind: str) -> Manifest:
         found: Manifest = next(
@@ -78,6 +92,9 @@ class Api:
             if c["type"] == kind
         )
         return found
+
+    def told(self) -> set[str]:
+        return {item["reason"] for key, item in self.objects.items() if key[0] == "Event"}
 
 
 class Pods:
@@ -113,9 +130,21 @@ def pods() -> Pods:
 
 
 @pytest.fixture
-def reconciler(api: Api, pods: Pods) -> Reconciler:
-    installation = Installation("sluice/proxy:1", "sluice-system")
-    return Reconciler(api, pods, installation, lambda: 1_800_000_000.0)  # type: ignore[arg-type]
+def store() -> Store:
+    return Store()
+
+
+@pytest.fixture
+def reconciler(api: Api, pods: Pods, store: Store) -> Reconciler:
+    installation = Installation(ProxyImage("sluice/proxy:1"), "sluice-system")
+    clock = lambda: 1_800_000_000.0  # noqa: E731
+    surroundings = Surroundings(
+        Objects(api, store),  # type: ignore[arg-type]
+        pods,  # type: ignore[arg-type]
+        Claims(),
+        Recorder(api, clock),  # type: ignore[arg-type]
+    )
+    return Reconciler(surroundings, installation, clock)
 
 
 def config_hash(api: Api) -> str:
@@ -124,31 +153,38 @@ def config_hash(api: Api) -> str:
     return found
 
 
-def add_pod(api: Api) -> None:
-    labels = {"app.kubernetes.io/name": "sluice-proxy", "app.kubernetes.io/instance": "orders"}
-    api.objects["Pod", "shop", "p"] = {
+def add_pod(api: Api, store: Store) -> None:
+    labels = {
+        "app.kubernetes.io/name": "sluice-proxy",
+        "app.kubernetes.io/instance": "orders",
+        "app.kubernetes.io/managed-by": "sluice",
+    }
+    pod: Manifest = {
         "kind": "Pod",
         "metadata": {"name": "p", "namespace": "shop", "labels": labels},
         "status": {"podIP": "10.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]},
     }
+    api.objects["Pod", "shop", "p"] = pod
+    store.see(pod, deleted=False)
 
 
 async def test_the_first_look_writes_all_and_the_second_nothing(
     api: Api, reconciler: Reconciler
 ) -> None:
     await reconciler.reconcile(KEY)
-    assert len(api.written) == 10
+    assert len(api.written) == 11
     api.written.clear()
     await reconciler.reconcile(KEY)
     assert api.written == []
 
 
 async def test_a_proxy_that_is_gone_is_not_looked_at_again(
-    api: Api, reconciler: Reconciler
+    api: Api, store: Store, reconciler: Reconciler
 ) -> None:
     api.objects["DatabaseProxy", *KEY]["metadata"]["deletionTimestamp"] = "now"
     assert await reconciler.reconcile(KEY) is None
     del api.objects["DatabaseProxy", *KEY]
+    store.forget([("DatabaseProxy", *KEY)])
     assert await reconciler.reconcile(KEY) is None
     assert api.written == []
 
@@ -187,41 +223,89 @@ async def test_a_server_that_does_not_answer_is_the_queues_affair(
     assert "status" not in api.written
 
 
-async def test_a_pod_with_an_old_document_is_poked_and_waited_for(
-    api: Api, pods: Pods, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
+async def test_a_look_at_rest_asks_the_api_server_nothing(api: Api, reconciler: Reconciler) -> None:
+    await reconciler.reconcile(KEY)
+    api.reads = 0
+    await reconciler.reconcile(KEY)
+    assert api.reads == 0
+
+
+async def test_a_child_that_only_the_store_forgot_is_not_written_again(
+    api: Api, store: Store, reconciler: Reconciler
 ) -> None:
     await reconciler.reconcile(KEY)
-    add_pod(api)
+    store.forget([("Service", "shop", "orders")])
     api.written.clear()
-    monkeypatch.setattr("sluice_operator.reconcile.SETTLE_STEP", 0.001)
-    annotate = api.annotate
-
-    async def takes_it(*arguments: Any) -> None:
-        await annotate(*arguments)
-        pods.config_hash = config_hash(api)
-
-    monkeypatch.setattr(api, "annotate", takes_it)
     await reconciler.reconcile(KEY)
+    assert api.written == []
+
+
+async def test_a_pod_with_an_old_document_is_poked_and_looked_at_soon(
+    api: Api, pods: Pods, store: Store, reconciler: Reconciler
+) -> None:
+    await reconciler.reconcile(KEY)
+    add_pod(api, store)
+    api.written.clear()
+    assert await reconciler.reconcile(KEY) == SOON
     assert api.written[0] == "annotate p"
+    pods.config_hash = config_hash(api)
+    await reconciler.reconcile(KEY)
     assert api.condition("TargetsAvailable")["status"] == "True"
 
 
 async def test_a_pod_that_ends_meanwhile_is_no_error(
-    api: Api, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
+    api: Api, store: Store, reconciler: Reconciler
 ) -> None:
-    monkeypatch.setattr("sluice_operator.reconcile.SETTLE_SECONDS", 0.0)
     await reconciler.reconcile(KEY)
-    add_pod(api)
-    api.refuse["annotate"] = Gone(404, "NotFound", "p")
+    add_pod(api, store)
+    api.refuse["merge"] = Gone(404, "NotFound", "p")
     api.refuse["status"] = Gone(404, "NotFound", "orders")
     assert await reconciler.reconcile(KEY) is not None
 
 
+async def test_what_happened_is_told_by_events(api: Api, reconciler: Reconciler) -> None:
+    await reconciler.reconcile(KEY)
+    del api.objects["Secret", "shop", "orders-app"]
+    reconciler._objects._store.forget([("Secret", "shop", "orders-app")])
+    await reconciler.reconcile(KEY)
+    assert "SecretNotFound" in api.told()
+
+
+async def test_an_event_that_cannot_be_written_stops_nothing(
+    api: Api, reconciler: Reconciler, caplog: pytest.LogCaptureFixture
+) -> None:
+    del api.objects["Secret", "shop", "orders-app"]
+    api.refuse["Event"] = Forbidden(403, "Forbidden", "no events here")
+    await reconciler.reconcile(KEY)
+    assert api.condition("CredentialsReady")["reason"] == "SecretNotFound"
+    assert "was not written" in caplog.text
+
+
+async def test_while_suspended_nothing_but_the_status_is_written(
+    api: Api, store: Store, reconciler: Reconciler
+) -> None:
+    await reconciler.reconcile(KEY)
+    spec = api.objects["DatabaseProxy", *KEY]["spec"]
+    spec["suspend"], spec["replicas"] = True, 5
+    store.put(api.objects["DatabaseProxy", *KEY])
+    del api.objects["Service", "shop", "orders"]
+    store.forget([("Service", "shop", "orders")])
+    api.written.clear()
+    await reconciler.reconcile(KEY)
+    assert api.written == ["status"]
+    assert api.condition("Progressing")["reason"] == "Suspended"
+    spec["suspend"] = False
+    store.put(api.objects["DatabaseProxy", *KEY])
+    await reconciler.reconcile(KEY)
+    assert "Service orders" in api.written
+
+
 async def test_nothing_is_deleted_while_the_spec_is_not_whole(
-    api: Api, reconciler: Reconciler
+    api: Api, store: Store, reconciler: Reconciler
 ) -> None:
     await reconciler.reconcile(KEY)
     api.objects["DatabaseProxy", *KEY]["spec"]["tls"] = {"secretRef": {"name": "missing"}}
+    store.put(api.objects["DatabaseProxy", *KEY])
     api.written.clear()
     await reconciler.reconcile(KEY)
     assert api.written == ["status"]

@@ -110,16 +110,28 @@ async def test_delete_means_this_very_object(client: Client, server: Server) -> 
     await client.delete(MANIFEST)
 
 
-async def test_annotate_touches_annotations_alone(client: Client, server: Server) -> None:
-    await client.annotate("Pod", "shop", "p", {"a": "b"})
+OURS = {"fieldManager": "sluice"}
+LEASE: dict[str, Any] = {
+    "apiVersion": "coordination.k8s.io/v1",
+    "kind": "Lease",
+    "metadata": {"name": "l", "namespace": "shop", "resourceVersion": "7"},
+}
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/shop/leases"
+
+
+async def test_merge_changes_what_it_names(client: Client, server: Server) -> None:
+    change = {"metadata": {"annotations": {"a": "b"}}}
+    await client.merge("Pod", "shop", "p", change)
+    path = "/api/v1/namespaces/shop/pods/p"
+    assert server.asked == [("PATCH", path, OURS, "application/merge-patch+json", change)]
+
+
+async def test_create_and_replace(client: Client, server: Server) -> None:
+    await client.create(LEASE)
+    await client.replace(LEASE)
     assert server.asked == [
-        (
-            "PATCH",
-            "/api/v1/namespaces/shop/pods/p",
-            {},
-            "application/merge-patch+json",
-            {"metadata": {"annotations": {"a": "b"}}},
-        )
+        ("POST", LEASES, OURS, "application/json", LEASE),
+        ("PUT", f"{LEASES}/l", OURS, "application/json", LEASE),
     ]
 
 

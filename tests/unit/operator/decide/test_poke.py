@@ -33,11 +33,16 @@ def test_a_pod_with_an_old_document_is_touched_once_in_a_while() -> None:
         (pod(), state("old", "certificate: needed by require_tls")),
         (pod(terminating=True), state("old")),
         (pod(ready=False), None),
+        (pod(ready=False), state("new")),
     ],
-    ids=["it has it", "it refused it", "it ends", "it starts"],
+    ids=["it has it", "it refused it", "it ends", "it starts", "it has it and waits"],
 )
 def test_pods_that_need_no_touch(it: Pod, answer: Any) -> None:
     assert poke(it, answer, "new", NOW) is None
+
+
+def test_a_pod_that_waits_for_its_share_of_the_budget_is_touched() -> None:
+    assert poke(pod(ready=False), state("old"), "new", NOW) is not None
 
 
 def test_a_silent_pod_is_touched_once_per_document() -> None:

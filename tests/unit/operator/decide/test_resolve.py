@@ -6,16 +6,19 @@ from typing import Any
 
 from sluice_operator.api.manifest import parse
 from sluice_operator.api.v1alpha1 import DatabaseProxy
+from sluice_operator.decide.budget import Memory
+from sluice_operator.decide.fleet import Crew
 from sluice_operator.decide.observed import Observed, Pod, child_key
 from sluice_operator.decide.resolve import Installation, Resolution, resolve
+from sluice_operator.decide.state import PoolState, ProxyState
 from sluice_operator.desired.certificates import LEAF_LIFE
-from sluice_operator.desired.inputs import Inputs
+from sluice_operator.desired.inputs import Inputs, ProxyImage
 from sluice_operator.desired.objects import desired_objects
-from sluice_proxy.config import Fleet
+from sluice_proxy.config import Fleet, PodShare
 from sluice_testing.specs import manifest
 
 NOW = 1_800_000_000.0
-HERE = Installation("sluice/proxy:1", "sluice-system")
+HERE = Installation(ProxyImage("sluice/proxy:1"), "sluice-system", ("monitoring",))
 APP = {"orders-app": {"username": b"app", "password": b"pw"}}
 EMPTY = Observed({}, {}, {}, ())
 
@@ -25,8 +28,11 @@ def proxy(**changes: Any) -> DatabaseProxy:
     return parse(manifest({"metadata.uid": "uid-1", **changed}))
 
 
-def solved(observed: Observed, now: float = NOW, **changes: Any) -> Inputs:
-    resolution = resolve(proxy(**changes), observed, HERE, now)
+NOBODY = Crew((), {}, Memory())
+
+
+def solved(observed: Observed, now: float = NOW, crew: Crew = NOBODY, **changes: Any) -> Inputs:
+    resolution = resolve(proxy(**changes), observed, crew, HERE, now)
     assert resolution.missing is None
     assert resolution.inputs is not None
     return resolution.inputs
@@ -50,7 +56,7 @@ def test_pods_are_told_the_name_of_their_peers_even_by_an_old_document() -> None
     inputs = solved(Observed(APP, {}, {}, ()))
     assert inputs.config.peers == "orders-peers.shop.svc"
     old = replace(inputs, config=replace(inputs.config, peers=""))
-    broken = resolve(proxy(), after(old, secrets={}), HERE, NOW)
+    broken = resolve(proxy(), after(old, secrets={}), NOBODY, HERE, NOW)
     assert broken.missing is not None
     assert broken.inputs is not None
     assert broken.inputs.config.peers == "orders-peers.shop.svc"
@@ -82,7 +88,7 @@ SECRET_GONE = ("CredentialsReady", "SecretNotFound", "spec.auth[0].secretRef.nam
 
 
 def test_a_missing_secret_at_the_start_gives_nothing_to_serve() -> None:
-    resolution = resolve(proxy(), EMPTY, HERE, NOW)
+    resolution = resolve(proxy(), EMPTY, NOBODY, HERE, NOW)
     assert resolution.inputs is None
     assert told(resolution) == SECRET_GONE
 
@@ -90,7 +96,7 @@ def test_a_missing_secret_at_the_start_gives_nothing_to_serve() -> None:
 def test_a_missing_secret_later_leaves_the_last_good_document() -> None:
     inputs = solved(Observed(APP, {}, {}, ()))
     resolution = resolve(
-        proxy(idleClientTimeoutSeconds=99), after(inputs, secrets={}), HERE, NOW + 60
+        proxy(idleClientTimeoutSeconds=99), after(inputs, secrets={}), NOBODY, HERE, NOW + 60
     )
     assert told(resolution) == SECRET_GONE
     assert resolution.inputs is not None
@@ -100,7 +106,7 @@ def test_a_missing_secret_later_leaves_the_last_good_document() -> None:
 def test_the_last_good_document_still_gets_a_fresh_certificate_of_ours() -> None:
     inputs = solved(Observed(APP, {}, {}, ()))
     late = NOW + 0.9 * LEAF_LIFE.total_seconds()
-    resolution = resolve(proxy(), after(inputs, secrets={}), HERE, late)
+    resolution = resolve(proxy(), after(inputs, secrets={}), NOBODY, HERE, late)
     assert resolution.inputs is not None
     assert resolution.inputs.issued is not None
     assert resolution.inputs.config.certificate == resolution.inputs.issued.shown()
@@ -115,7 +121,7 @@ def test_a_certificate_of_the_users_stays_in_the_last_good_document() -> None:
     inputs = solved(Observed({**APP, "mine": data}, {}, {}, ()), tls=tls)
     assert inputs.issued is None
     assert inputs.ca == ""
-    resolution = resolve(proxy(tls=tls), after(inputs, secrets={}), HERE, NOW)
+    resolution = resolve(proxy(tls=tls), after(inputs, secrets={}), NOBODY, HERE, NOW)
     assert resolution.inputs is not None
     assert resolution.inputs.config.certificate == mine.shown()
 
@@ -124,7 +130,7 @@ def test_a_document_of_somebody_else_is_not_believed() -> None:
     inputs = solved(Observed(APP, {}, {}, ()))
     stranger = replace(inputs, owner=replace(inputs.owner, uid="uid-0"))
     observed = after(stranger, secrets={})
-    assert resolve(proxy(), observed, HERE, NOW).inputs is None
+    assert resolve(proxy(), observed, NOBODY, HERE, NOW).inputs is None
 
 
 def test_an_unreadable_document_is_as_none() -> None:
@@ -136,8 +142,30 @@ def test_an_unreadable_document_is_as_none() -> None:
         assert solved(observed, NOW).config.users == inputs.config.users
 
 
-def test_the_fleet_has_room_for_a_surge_and_for_all_that_live() -> None:
-    pods = tuple(Pod(f"p{n}", "", True, False, "") for n in range(7))
-    assert solved(Observed(APP, {}, {}, ())).config.fleet == Fleet(parts=3)
-    assert solved(Observed(APP, {}, {}, pods[:3])).config.fleet == Fleet(parts=3)
-    assert solved(Observed(APP, {}, {}, pods)).config.fleet == Fleet(parts=7)
+def test_before_a_pod_has_logged_in_each_takes_a_small_part() -> None:
+    assert solved(Observed(APP, {}, {}, ())).config.fleet == Fleet(parts=30)
+
+
+def crew(inputs: Inputs, *, limit: int) -> Crew:
+    """One pod that has taken the document of `inputs`."""
+    pod = Pod("p", "10.0.0.1", True, False, "", running=True)
+    pool = PoolState(budget=limit, open=limit)
+    return Crew((pod,), {"p": ProxyState(inputs.config_hash, "", (), pool, "p", 90)}, Memory())
+
+
+def test_who_answers_gets_a_share_by_name() -> None:
+    inputs = solved(Observed(APP, {}, {}, ()))
+    fleet = solved(after(inputs), crew=crew(inputs, limit=3)).config.fleet
+    assert fleet == Fleet(total=90, shares=(PodShare("p", 41),), others=3)
+
+
+def test_more_pods_wait_until_the_others_made_room() -> None:
+    """From one pod that has most of the budget to four."""
+    first = solved(Observed(APP, {}, {}, ()), replicas=1)
+    alone = solved(after(first), crew=crew(first, limit=4), replicas=1)
+    taken = crew(alone, limit=82)
+    four = solved(after(alone), crew=taken, replicas=4)
+    assert four.spec.replicas == 1
+    assert four.config.fleet.others == 1
+    told = solved(after(four), crew=crew(four, limit=four.config.fleet.shares[0].share), replicas=4)
+    assert told.spec.replicas == 4

@@ -5,8 +5,10 @@ from typing import Any
 import kopf
 import pytest
 
+from sluice_operator.cluster.store import Store
+from sluice_operator.decide.overcommit import Claims
 from sluice_operator.decide.references import Key, ReferenceIndex
-from sluice_operator.doors.handlers import Doors, owner_key, register
+from sluice_operator.doors.handlers import Books, Doors, owner_key, register
 from sluice_operator.doors.settings import operator_settings
 from sluice_operator.queue import WorkQueue
 from sluice_testing.specs import manifest
@@ -35,8 +37,13 @@ def queue() -> Recorder:
 
 
 @pytest.fixture
-def doors(queue: Recorder) -> Doors:
-    return Doors(queue, ReferenceIndex())
+def store() -> Store:
+    return Store()
+
+
+@pytest.fixture
+def doors(queue: Recorder, store: Store) -> Doors:
+    return Doors(queue, Books(ReferenceIndex(), Claims(), store))
 
 
 def body(kind: str, name: str, **metadata: Any) -> dict[str, Any]:
@@ -50,15 +57,15 @@ async def test_a_proxy_names_itself(doors: Doors, queue: Recorder) -> None:
 
 async def test_a_secret_names_the_proxies_that_use_it(doors: Doors, queue: Recorder) -> None:
     await doors.on_proxy(manifest(), None)
-    await doors.on_referable(body("Secret", "orders-app"))
-    await doors.on_referable(body("Secret", "unrelated"))
-    await doors.on_referable(body("Service", "orders-app"))
+    await doors.on_referable(body("Secret", "orders-app"), None)
+    await doors.on_referable(body("Secret", "unrelated"), None)
+    await doors.on_referable(body("Service", "orders-app"), None)
     assert queue.added == [ORDERS, ORDERS]
 
 
 async def test_a_service_names_the_proxies_that_go_to_it(doors: Doors, queue: Recorder) -> None:
     await doors.on_proxy(manifest(), None)
-    await doors.on_referable(body("Service", "db"))
+    await doors.on_referable(body("Service", "db"), None)
     assert queue.added == [ORDERS, ORDERS]
 
 
@@ -66,13 +73,38 @@ async def test_a_deleted_proxy_is_forgotten(doors: Doors, queue: Recorder) -> No
     await doors.on_proxy(manifest(), None)
     await doors.on_proxy(manifest(), "DELETED")
     queue.added.clear()
-    await doors.on_referable(body("Secret", "orders-app"))
+    await doors.on_referable(body("Secret", "orders-app"), None)
     assert queue.added == []
 
 
+async def test_who_asks_too_much_names_those_who_share_the_database(
+    doors: Doors, queue: Recorder
+) -> None:
+    await doors.on_proxy(manifest(), None)
+    await doors.on_proxy(manifest({"metadata.name": "bills"}), None)
+    assert queue.added == [ORDERS, ("shop", "bills"), ORDERS]
+
+
+async def test_what_the_model_refuses_is_looked_at_all_the_same(
+    doors: Doors, queue: Recorder
+) -> None:
+    await doors.on_proxy(manifest({"spec.replicas": "two"}), None)
+    assert queue.added == [ORDERS]
+
+
+async def test_what_events_show_is_kept_until_it_is_gone(doors: Doors, store: Store) -> None:
+    made = body("Deployment", "orders-proxy", labels=LABELS, resourceVersion="1")
+    await doors.on_proxy(manifest(), None)
+    await doors.on_child(made, "ADDED")
+    assert len(store) == 2
+    await doors.on_child(made, "DELETED")
+    await doors.on_proxy(manifest(), "DELETED")
+    assert len(store) == 0
+
+
 async def test_a_child_names_its_owner(doors: Doors, queue: Recorder) -> None:
-    await doors.on_child(body("Deployment", "orders-proxy", ownerReferences=[OWNER]))
-    await doors.on_referable(body("Secret", "orders-proxy-tls", ownerReferences=[OWNER]))
+    await doors.on_child(body("Deployment", "orders-proxy", ownerReferences=[OWNER]), None)
+    await doors.on_referable(body("Secret", "orders-proxy-tls", ownerReferences=[OWNER]), None)
     assert queue.added == [ORDERS, ORDERS]
 
 
@@ -94,7 +126,7 @@ def test_kopf_is_given_nothing_that_needs_a_finalizer_or_an_annotation(doors: Do
     assert not registry._changing.get_all_handlers()
     assert not registry._spawning.get_all_handlers()
     assert not registry._indexing.get_all_handlers()
-    assert len(registry._watching.get_all_handlers()) == 7
+    assert len(registry._watching.get_all_handlers()) == 8
 
 
 def test_kopf_posts_nothing_and_scans_nothing() -> None:
