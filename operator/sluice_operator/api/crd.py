@@ -16,7 +16,6 @@ import yaml
 from pydantic import BaseModel
 
 from sluice_operator import names
-from sluice_operator.api.model import rules
 from sluice_operator.api.status import Status
 from sluice_operator.api.v1alpha1 import (
     NAME_MAX,
@@ -255,7 +254,13 @@ def _root() -> Schema:
             "spec": structural(Spec),
             "status": structural(Status),
         },
-        **rules((f"!self.metadata.name.endsWith('{PEERS_SUFFIX}')", PEERS_NAME)),
+        "x-kubernetes-validations": [
+            {
+                "rule": f"!self.metadata.name.endsWith('{PEERS_SUFFIX}')",
+                "message": PEERS_NAME,
+                "fieldPath": ".metadata.name",
+            }
+        ],
     }
 
 

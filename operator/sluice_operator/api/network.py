@@ -9,7 +9,8 @@ from sluice_operator.api.labels import LabelSelector
 from sluice_operator.api.model import ATOMIC, SET, APIModel, each_once, merged, refuse, rules
 
 CIDR = Annotated[
-    str, StringConstraints(min_length=1, max_length=43, pattern=r"^[0-9A-Fa-f:.]+/[0-9]{1,3}$")
+    str,
+    StringConstraints(min_length=1, max_length=43, pattern=r"^[0-9A-Fa-f:.]+/(0|[1-9][0-9]{0,2})$"),
 ]
 
 NOT_A_CIDR = "not a CIDR such as 10.0.0.0/8"
@@ -20,10 +21,14 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def checked_cidr(text: str) -> IPNetwork:
+    """The range; one of IPv4 in the clothes of IPv6 is none for the API server."""
     try:
-        return ipaddress.ip_network(text, strict=False)
+        given = ipaddress.ip_interface(text)
     except ValueError:
         raise refuse(NOT_A_CIDR) from None
+    if isinstance(given, ipaddress.IPv6Interface) and given.ip.ipv4_mapped is not None:
+        raise refuse(NOT_A_CIDR)
+    return given.network
 
 
 def lies_inside(hole: IPNetwork, outer: IPNetwork) -> bool:

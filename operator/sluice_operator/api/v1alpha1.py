@@ -32,7 +32,7 @@ HOST_PATTERN = r"^[A-Za-z0-9:]([-_.:A-Za-z0-9]*[A-Za-z0-9:])?$"
 
 
 PEERS_SUFFIX = names.peers("")
-PEERS_NAME = f"metadata.name must not end in {PEERS_SUFFIX}: pods find each other by such names"
+PEERS_NAME = f"must not end in {PEERS_SUFFIX}: pods find each other by such names"
 
 
 class SecretRef(APIModel):
