@@ -32,6 +32,17 @@ def test_every_field_of_the_spec_is_in_the_schema() -> None:
     assert set(properties) == {field.alias for field in Spec.model_fields.values()}
 
 
+def test_the_story_in_one_line() -> None:
+    version = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]
+    columns = [column["name"] for column in version["additionalPrinterColumns"]]
+    assert columns == ["Phase", "Ready", "Endpoint", "Clients", "Pinned", "Age"]
+
+
+def test_it_is_small_enough_to_be_applied_client_side() -> None:
+    """kubectl keeps what it applied in an annotation, and all annotations fit in 256 KiB."""
+    assert len(CRD.read_bytes()) < 128 * 1024
+
+
 def test_the_charts_copy_differs_by_its_switches_alone() -> None:
     lines = CHART.read_text().splitlines()
     kept = [line for line in lines if "{{" not in line]
