@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from sluice_proxy.config import POD_NAME, Fleet, PodShare
+from sluice_proxy.config import POD_NAME, Fleet, PodShare, Target
 from sluice_testing.door import Door
 from sluice_testing.fixtures import DoorOf, MakeConfig, StartProxy
 from sluice_testing.postgres import Postgres
@@ -183,3 +183,24 @@ class TestShares:
             assert small.sample_connections() == 4
             assert proxy.state()["fleetBudget"] == 7
             assert proxy.metrics()[OPENED] - before == 4
+
+
+def test_another_target_is_asked_before_it_is_crowded(
+    server: Postgres,
+    small: Postgres,
+    make_config: MakeConfig,
+    start_proxy: StartProxy,
+    door_of: DoorOf,
+) -> None:
+    """75 of 100 are 15 of 20; what a transaction still holds on the old one is among them."""
+    config = make_config(server, budget=75)
+    proxy = start_proxy(config)
+    with door_of(proxy).crowd(21) as crowd:
+        crowd[0].ask(query("BEGIN"))
+        before = proxy.metrics()[OPENED]
+        proxy.reload(replace(config, targets=(Target(small.host, small.port),)))
+        for client in crowd[1:]:
+            client.send(query("BEGIN"))
+        proxy.wait_for_pool(open=15, waiting=6, budget=15)
+        assert small.sample_connections() == 14
+        assert proxy.metrics()[OPENED] - before == 14
