@@ -50,11 +50,11 @@ def rendered(cluster: Helm, values: Mapping[str, Any], namespace: str) -> list[M
     return [document for document in yaml.safe_load_all(text) if document is not None]
 
 
-def may(cluster: Kubectl, verb: str, resource: str, namespace: str) -> bool:
+def may(cluster: Kubectl, verb: str, resource: str, namespace: str, *more: str) -> bool:
     """Whether the operator has this right there, as the API server says."""
-    question = ("auth", "can-i", verb, resource, "--namespace", namespace, "--as", ACCOUNT)
+    who = ("--namespace", namespace, "--as", ACCOUNT)
     try:
-        return cluster.kubectl(*question).strip() == "yes"
+        return cluster.kubectl("auth", "can-i", verb, resource, *who, *more).strip() == "yes"
     except Exception as refusal:
         # "no" is also an exit status.
         if "\nno" not in str(refusal):
