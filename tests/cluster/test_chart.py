@@ -132,9 +132,9 @@ def test_what_is_rendered_is_taken(operator: Cluster, place: str, case: Case) ->
 
 def dry_run(cluster: Cluster, made: list[Manifest]) -> None:
     """As the API server would take it, defaults, admission and Pod Security's warnings included."""
-    arguments = ("apply", "--server-side", "--force-conflicts", "--dry-run=server")
+    arguments = ("apply", "--server-side", "--field-manager=chart", "--force-conflicts")
     document = {"apiVersion": "v1", "kind": "List", "items": made}
-    strictly = ("--validate=strict", "--warnings-as-errors", "-f", "-")
+    strictly = ("--dry-run=server", "--validate=strict", "--warnings-as-errors", "-f", "-")
     cluster.kubectl(*arguments, *strictly, input=json.dumps(document))
 
 
