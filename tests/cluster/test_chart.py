@@ -206,7 +206,7 @@ def test_kept_to_namespaces_it_has_the_same_rights_there(cluster: Cluster) -> No
     assert roles == {"shop": wide, "billing": wide}
 
 
-BAD = (
+BAD: tuple[tuple[str, dict[str, Any]], ...] = (
     ("replicas", {"replicas": 0}),
     ("replicas", {"replicas": "2"}),
     ("'replica'", {"replica": 2}),
