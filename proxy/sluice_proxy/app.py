@@ -276,6 +276,7 @@ class App:
             self.health.forget_roles()
         if _outdates(old, settings):
             self.hub.renew()
+        if _outdates(old, settings) or self.health.state != AVAILABLE:
             self._tasks.start("check at once", self._check())
         self.counters.config_reloads += 1
         log.info("configuration changed", extra={"hash": self.config_hash})
