@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from kube.client import Cluster
 
-from sluice_testing import specs
+from sluice_testing import chart, specs
 from sluice_testing.chart import OPERATOR, SYSTEM
 from sluice_testing.kubernetes import Kubectl, Manifest, eventually, listed, login
 from sluice_testing.shop import PASSWORD, Namespace
@@ -250,7 +250,8 @@ def _writes_of_a_look(namespace: Namespace, label: str) -> dict[str, float] | No
 
 
 def _figures(namespace: Namespace) -> tuple[float, dict[str, float]]:
-    path = f"/api/v1/namespaces/{SYSTEM}/services/sluice-operator:8080/proxy/metrics"
+    leader = chart.leader(namespace.cluster)
+    path = f"/api/v1/namespaces/{SYSTEM}/pods/{leader}:8080/proxy/metrics"
     lines = namespace.cluster.kubectl("get", "--raw", path).splitlines()
     looks = [line for line in lines if line.startswith("sluice_operator_reconciles_total{")]
     writes = [line for line in lines if line.startswith("sluice_operator_writes_total{")]

@@ -41,6 +41,13 @@ def until_rolled_out(cluster: Kubectl) -> None:
     cluster.kubectl("-n", SYSTEM, "rollout", "status", OPERATOR, "--timeout=180s")
 
 
+def leader(cluster: Kubectl) -> str:
+    """The pod that does the operator's work, and so has the figures of it."""
+    holder = "jsonpath={.spec.holderIdentity}"
+    told = cluster.kubectl("-n", SYSTEM, "get", "lease", "sluice-operator", "-o", holder)
+    return told.partition("_")[0]
+
+
 def rendered(cluster: Helm, values: Mapping[str, Any], namespace: str) -> list[Manifest]:
     """What the chart makes of `values`, the pod of `helm test` among it."""
     text = cluster.helm(
