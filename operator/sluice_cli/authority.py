@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sluice_cli.complaints import Complaint, Complaints
 from sluice_operator import names
-from sluice_operator.desired.certificates import Issued, Pair, issued
+from sluice_operator.desired.certificates import Issued, Kept, Pair, issued
 
 CA_KEY = "ca.key"
 
@@ -46,7 +46,7 @@ class Authority:
         before = self._issued
         ca = self._load() if before is None else before.ca
         leaf = None if before is None else before.leaf
-        self._issued = issued(subject, self._hosts, now, ca, leaf)
+        self._issued = issued(subject, self._hosts, now, Kept(ca, leaf))
         if self._issued.ca != ca:
             self._keep(self._issued.ca)
         return self._issued

@@ -10,7 +10,7 @@ from sluice_cli.files import STANDARD_INPUT, Files
 from sluice_cli.manifests import Manifests, load
 from sluice_cli.resolve import SECRET_NOT_FOUND, resolve
 from sluice_operator import names
-from sluice_operator.desired.certificates import issued
+from sluice_operator.desired.certificates import Kept, issued
 
 
 def check(chosen: argparse.Namespace) -> int:
@@ -29,7 +29,7 @@ def _unfit(found: Manifests, secrets_elsewhere: bool) -> list[Complaint]:
     if not found.proxies:
         return [Complaint(found.given, f"no {names.KIND} in it")]
     now = time.time()
-    certificate = issued("check", HOSTS, now, None, None).shown()
+    certificate = issued("check", HOSTS, now, Kept()).shown()
     complaints: list[Complaint] = []
     for proxy in found.proxies.values():
         try:

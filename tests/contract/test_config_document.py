@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sluice_operator.api.manifest import parse
-from sluice_operator.desired.certificates import issued
+from sluice_operator.desired.certificates import Kept, issued
 from sluice_operator.desired.config_secret import config_secret, proxy_config
 from sluice_operator.desired.credentials import secret_names
 from sluice_operator.desired.manifest import Owner
@@ -14,7 +14,7 @@ from sluice_proxy import config as proxys
 from sluice_testing.specs import GOOD, Case, manifest
 
 NOW = 1_800_000_000.0
-CERTIFICATES = issued("shop/orders", ("orders.shop.svc",), NOW, None, None)
+CERTIFICATES = issued("shop/orders", ("orders.shop.svc",), NOW, Kept())
 
 
 def secrets_for(names: frozenset[str]) -> dict[str, dict[str, bytes]]:

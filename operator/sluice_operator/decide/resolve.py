@@ -12,7 +12,7 @@ from sluice_operator.decide.egress import egress
 from sluice_operator.decide.fleet import Crew, division
 from sluice_operator.decide.fleet import replicas as allowed_replicas
 from sluice_operator.decide.observed import Observed, secret_data
-from sluice_operator.desired.certificates import Issued, Pair, issued
+from sluice_operator.desired.certificates import Issued, Kept, Pair, issued
 from sluice_operator.desired.config_secret import proxy_config
 from sluice_operator.desired.credentials import Problem, given_ca
 from sluice_operator.desired.inputs import Inputs, ProxyImage
@@ -133,9 +133,11 @@ def _certificates(
         return None
     hosts = names.dns_names(owner.name, owner.namespace)
     subject = f"{owner.namespace}/{owner.name}"
-    ca = _pair(_own_secret(observed, names.ca_key_secret(owner.name), owner))
-    leaf = _pair(_own_secret(observed, names.tls_secret(owner.name), owner))
-    return issued(subject, hosts, now, ca, leaf)
+    signer = _own_secret(observed, names.ca_key_secret(owner.name), owner)
+    shown = _own_secret(observed, names.tls_secret(owner.name), owner)
+    # Not what clients mount: whoever may write there is not to be trusted for it.
+    trusted = (signer or shown).get(names.CA_CRT, b"").decode(errors="replace")
+    return issued(subject, hosts, now, Kept(_pair(signer), _pair(shown), trusted))
 
 
 def _last_good(
@@ -153,7 +155,7 @@ def _last_good(
 
 def _ca(proxy: DatabaseProxy, observed: Observed, certificates: Issued | None) -> str:
     if certificates is not None:
-        return certificates.ca.certificate
+        return certificates.trusted
     return given_ca(proxy.spec, observed.secrets)
 
 

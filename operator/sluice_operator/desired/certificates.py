@@ -20,6 +20,9 @@ LEAF_LIFE = timedelta(days=90)
 RENEW_BELOW = 1 / 3
 """A certificate is renewed when less than this part of its life is left."""
 
+MOST_TRUSTED = 3
+"""So many CAs are in the bundle at most, the newest ones."""
+
 SKEW = timedelta(minutes=5)
 """Certificates begin that long ago, for clients whose clock is late."""
 
@@ -34,30 +37,67 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """The CA that signs and the leaf that is shown to clients."""
+    """The CA that signs, the leaf that is shown, and the PEM bundle that clients verify with.
+
+    The bundle is the CA and those before it that have not expired.
+    """
 
     ca: Pair
     leaf: Pair
+    trusted: str
 
     def shown(self) -> Certificate:
         return Certificate(self.leaf.certificate, self.leaf.key)
 
 
-def issued(
-    subject: str, hosts: tuple[str, ...], now: float, ca: Pair | None, leaf: Pair | None
-) -> Issued:
-    """`ca` and `leaf` as they are if they will do, new ones otherwise.
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was issued before, as far as it is still there."""
+
+    ca: Pair | None = None
+    leaf: Pair | None = None
+    trusted: str = ""
+
+
+def issued(subject: str, hosts: tuple[str, ...], now: float, kept: Kept) -> Issued:
+    """What was kept where it will do, new where not.
 
     `hosts` are the DNS names and IP addresses that the leaf must be good for, `now`
-    is seconds since the epoch. A new CA means a new leaf; a CA is kept for its whole life
-    less a third, since clients hold it.
+    is seconds since the epoch. A CA is kept for its life less a third, since clients hold
+    it. A new one only joins the bundle: the leaf stays one of the CA before it until it is
+    due itself, so that every client knows the new CA before it meets it.
     """
     moment = datetime.fromtimestamp(now, UTC)
+    ca = kept.ca
     if ca is None or not _usable(ca, moment):
-        ca, leaf = _new_ca(subject, moment), None
-    if leaf is None or not _usable(leaf, moment) or not _covers(leaf, hosts, ca):
+        ca = _new_ca(subject, moment)
+    before = "" if kept.ca is None else kept.ca.certificate
+    trusted = _bundle((ca.certificate, before, kept.trusted), moment)
+    leaf = kept.leaf
+    if leaf is None or not _usable(leaf, moment) or not _covers(leaf, hosts, trusted):
         leaf = _new_leaf(hosts, moment, ca)
-    return Issued(ca, leaf)
+    return Issued(ca, leaf, _pem(trusted))
+
+
+def _bundle(texts: tuple[str, ...], now: datetime) -> list[x509.Certificate]:
+    """Each certificate once, the first ones first, none that has expired."""
+    found: dict[bytes, x509.Certificate] = {}
+    for certificate in (item for text in texts for item in _read(text)):
+        if certificate.not_valid_after_utc > now:
+            found.setdefault(certificate.fingerprint(hashes.SHA256()), certificate)
+    return list(found.values())[:MOST_TRUSTED]
+
+
+def _read(text: str) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(text.encode())
+    except ValueError:
+        return []
+
+
+def _pem(certificates: list[x509.Certificate]) -> str:
+    encoded = (item.public_bytes(serialization.Encoding.PEM) for item in certificates)
+    return b"".join(encoded).decode()
 
 
 def _usable(pair: Pair, now: datetime) -> bool:
@@ -72,15 +112,22 @@ def _usable(pair: Pair, now: datetime) -> bool:
     return fresh and key.public_key() == certificate.public_key()
 
 
-def _covers(leaf: Pair, hosts: tuple[str, ...], ca: Pair) -> bool:
+def _covers(leaf: Pair, hosts: tuple[str, ...], trusted: list[x509.Certificate]) -> bool:
     certificate = x509.load_pem_x509_certificate(leaf.certificate.encode())
-    signer = x509.load_pem_x509_certificate(ca.certificate.encode())
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return False
+    is_known = any(_is_signed_by(certificate, signer) for signer in trusted)
+    return is_known and set(found.value) == set(_general_names(hosts))
+
+
+def _is_signed_by(certificate: x509.Certificate, signer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(signer)
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except Exception:  # InvalidSignature is no ValueError; whatever it is, it will not do
         return False
-    return set(found.value) == set(_general_names(hosts))
+    return True
 
 
 def _general_names(hosts: tuple[str, ...]) -> list[x509.GeneralName]:

@@ -8,13 +8,13 @@ from sluice_operator.desired.manifest import Manifest, Owner, manifest
 
 
 def tls_secret(issued: Issued, owner: Owner) -> Manifest:
-    """The leaf with its key, and the CA that signed it."""
-    return _tls(names.tls_secret(owner.name), issued.leaf, issued.ca.certificate, owner)
+    """The leaf with its key, and the CAs that clients know."""
+    return _tls(names.tls_secret(owner.name), issued.leaf, issued.trusted, owner)
 
 
 def ca_key_secret(issued: Issued, owner: Owner) -> Manifest:
     """The CA with the key that signs leaves: apart, for nobody else needs it."""
-    return _tls(names.ca_key_secret(owner.name), issued.ca, issued.ca.certificate, owner)
+    return _tls(names.ca_key_secret(owner.name), issued.ca, issued.trusted, owner)
 
 
 def ca_secret(ca: str, owner: Owner) -> Manifest:

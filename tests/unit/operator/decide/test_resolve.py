@@ -48,7 +48,7 @@ def test_what_is_there_becomes_inputs() -> None:
     inputs = solved(Observed(APP, {}, {}, ()))
     assert [user.name for user in inputs.config.users] == ["app"]
     assert inputs.config.certificate is not None
-    assert inputs.ca == inputs.issued.ca.certificate if inputs.issued else False
+    assert inputs.ca == inputs.issued.trusted if inputs.issued else False
     assert inputs.image.name == "sluice/proxy:1"
 
 

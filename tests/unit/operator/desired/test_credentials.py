@@ -6,7 +6,7 @@ import pytest
 
 from sluice_operator.api.manifest import parse
 from sluice_operator.api.v1alpha1 import Spec
-from sluice_operator.desired.certificates import issued
+from sluice_operator.desired.certificates import Kept, issued
 from sluice_operator.desired.credentials import (
     Problem,
     given_ca,
@@ -18,8 +18,8 @@ from sluice_operator.desired.credentials import (
 from sluice_proxy.config import User
 from sluice_testing.specs import manifest
 
-MINE = issued("mine", ("orders.shop.svc",), 1e9, None, None)
-OTHER = issued("other", ("orders.shop.svc",), 1e9, None, None)
+MINE = issued("mine", ("orders.shop.svc",), 1e9, Kept())
+OTHER = issued("other", ("orders.shop.svc",), 1e9, Kept())
 
 
 def spec(**changes: Any) -> Spec:

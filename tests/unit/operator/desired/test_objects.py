@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sluice_operator.api.manifest import parse
-from sluice_operator.desired.certificates import issued
+from sluice_operator.desired.certificates import Kept, issued
 from sluice_operator.desired.inputs import Inputs, ProxyImage, ToPods, ToRanges
 from sluice_operator.desired.manifest import Manifest, Owner
 from sluice_operator.desired.objects import desired_objects
@@ -15,7 +15,7 @@ from sluice_proxy.config import ProxyConfig, Target, User
 from sluice_testing.specs import manifest
 
 OWNER = Owner("orders", "shop", "uid-1")
-ISSUED = issued("shop/orders", ("orders.shop.svc",), 1e9, None, None)
+ISSUED = issued("shop/orders", ("orders.shop.svc",), 1e9, Kept())
 
 
 def inputs(**changes: Any) -> Inputs:
