@@ -19,7 +19,7 @@ from typing import Any
 
 import kopf
 
-from sluice_operator import names
+from sluice_operator import metrics, names
 from sluice_operator.cluster.client import Client, connect
 from sluice_operator.cluster.election import Election, LeaseLost
 from sluice_operator.cluster.errors import ApiError
@@ -133,6 +133,7 @@ async def _lead(parts: Parts, stopping: asyncio.Event) -> None:
     if stopping.is_set():
         await parts.election.release()
         return
+    metrics.LEADER.set(1)
     working = asyncio.create_task(parts.queue.run(), name="queue")
     try:
         await _until(stopping, parts.election.hold())

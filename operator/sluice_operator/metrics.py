@@ -13,3 +13,4 @@ RECONCILE_SECONDS = Histogram(
 WRITES = Counter("sluice_operator_writes_total", "Writes to the API server.", ["kind"])
 QUEUE_WAITING = Gauge("sluice_operator_queue_waiting", "Keys that are due or being retried.")
 QUEUE_RUNNING = Gauge("sluice_operator_queue_running", "Keys that are being worked on.")
+LEADER = Gauge("sluice_operator_leader", "1 on the replica that holds the Lease, 0 on others.")

@@ -6,8 +6,8 @@ variables; the password stands in a file and is read at every login, so that it 
 while the clients run. `SERVER_URI` is a superuser's way to the server itself, past any
 proxy: by it the server's connections are counted.
 
-One JSON object per line: `sample` (four a second), `session` (each client's end) and, as the
-last one, `end`. `at` is seconds since the start, `…_ms` are milliseconds.
+One JSON object per line: `sample` (how things stand), `session` (each client's end) and, as
+the last one, `end`. `at` is seconds since the start, `…_ms` are milliseconds.
 """
 
 import argparse
@@ -42,7 +42,6 @@ SELECT count(*) FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND usename IS DISTINCT FROM current_user
 """
 CONNECT_SECONDS = 90
-SAMPLE_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -50,12 +49,15 @@ class Shape:
     """How many clients, and how they come and stay; times are seconds.
 
     The clients come evenly over `ramp`. The first ones only log in until all have come.
+    Each keeps its transaction open for `hold`. The server is looked at every `sample`.
     """
 
     clients: int
     ramp: float
     seconds: float
     work: float
+    hold: float
+    sample: float
     password_file: Path
 
 
@@ -132,7 +134,7 @@ class Load:
             async with self._connection(seen, first) as connection:
                 await self._all_have_come.wait()
                 await asyncio.sleep(before)
-                await _transaction(connection, seen)
+                await _transaction(connection, seen, self._shape.hold)
                 await asyncio.sleep(work - before)
         except (psycopg.Error, OSError, WrongAnswer) as error:
             seen.error = " ".join(str(error).split()) or type(error).__name__
@@ -192,18 +194,21 @@ class Load:
                 sessions=self._sessions,
                 errors=self._errors,
             )
-            await asyncio.sleep(SAMPLE_SECONDS)
+            await asyncio.sleep(self._shape.sample)
 
     def _tell(self, event: str, **figures: Any) -> None:
         print(json.dumps({"event": event, "at": round(self._now(), 3), **figures}), flush=True)
 
 
-async def _transaction(connection: psycopg.AsyncConnection[Any], seen: Session) -> None:
+async def _transaction(
+    connection: psycopg.AsyncConnection[Any], seen: Session, hold: float
+) -> None:
     """1 to 3 queries; the time of the first one has BEGIN, and so the wait for a server, in it."""
     customer, amount = random.randrange(1000), random.randrange(1_000_000)
     queries = random.randint(1, 3)
     async with connection.transaction():
         (number,) = await _timed(connection, seen, INSERT, (customer, amount))
+        await asyncio.sleep(hold * random.uniform(0.5, 1.5))
         if queries >= 2:
             read = await _timed(connection, seen, READ_BACK, (number,))
             if read != (customer, amount):
@@ -237,6 +242,8 @@ def main() -> None:
     parser.add_argument("--ramp", type=float, default=0.0)
     parser.add_argument("--seconds", type=float, default=0.0)
     parser.add_argument("--work", type=float, required=True)
+    parser.add_argument("--hold", type=float, default=0.0)
+    parser.add_argument("--sample", type=float, default=0.25)
     parser.add_argument("--password-file", type=Path, required=True)
     # Each client is a file descriptor.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

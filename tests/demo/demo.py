@@ -13,15 +13,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import figures
 import local
 import plot
-from figures import Rotation, Run
+from figures import Rotation
 from kube import kindcluster, places
 from kube.client import Cluster
 from kube.progress import Trouble, say, stage
 from kube.shell import CommandFailed
-from stream import Load, Step, follow
+from stream import shown
 
 from sluice_testing import chart, pods
 from sluice_testing.kubernetes import Manifest, apply, get, login, secret
+from sluice_testing.load import Load, Run, Step
 from sluice_testing.shop import sql
 
 HERE = Path(__file__).resolve().parent
@@ -127,7 +128,7 @@ def crowd_the_server(cluster: Cluster) -> Run:
     """(1) What happens without a pooler."""
     start_clients(cluster, DIRECT.pod, pods.server_host(NAMESPACE), pods.SERVER_CA)
     say(f"(1) {DIRECT.clients} clients at once, straight to PostgreSQL")
-    run = follow(cluster, DIRECT)
+    run = shown(cluster, DIRECT)
     errors = run.errors()
     say(f"    {errors.total()} of {len(run.sessions)} failed:")
     for text, count in errors.most_common(3):
@@ -192,7 +193,7 @@ def crowd_the_proxy(cluster: Cluster, proxy: dict[str, Any]) -> tuple[Run, Rotat
         step(rotate_in_secret, "kubectl apply of the Secret"),
         step(rotate_at_clients, "the clients use it"),
     )
-    run = follow(
+    run = shown(
         cluster, POOLED, [Step(at, act) for at, act in zip(ROTATION_AT, steps, strict=True)]
     )
     return run, Rotation(*taken)

@@ -1,81 +1,12 @@
-"""What the clients saw, as values: samples, sessions, and the figures made of them."""
+"""The figures of the demo, made of what the clients saw."""
 
 import collections
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Sample:
-    """How things stood `at` seconds after the start of the load."""
-
-    at: float
-    in_flight: int
-    connected: int
-    server_connections: int
-    sessions: int
-    errors: int
-
-
-@dataclass(frozen=True)
-class Session:
-    """One client from connect to disconnect, which ended `at` seconds after the start.
-
-    `password` counts the passwords that the clients were given: 0 is the first one.
-    """
-
-    at: float
-    password: int
-    connect_ms: float | None
-    query_ms: list[float]
-    error: str | None
-
-
-@dataclass
-class Run:
-    """All that one load told."""
-
-    samples: list[Sample] = field(default_factory=list)
-    sessions: list[Session] = field(default_factory=list)
-    ended: bool = False
-    most_connected: int = 0
-
-    def add(self, told: dict[str, Any]) -> None:
-        """One line of the load's output."""
-        event = told.pop("event")
-        if event == "sample":
-            self.samples.append(Sample(**told))
-        elif event == "session":
-            self.sessions.append(Session(**told))
-        else:
-            self.ended = True
-            self.most_connected = told["most"]
-
-    @property
-    def at(self) -> float:
-        return self.samples[-1].at if self.samples else 0.0
-
-    @property
-    def most_in_flight(self) -> int:
-        return max(sample.in_flight for sample in self.samples)
-
-    @property
-    def most_server_connections(self) -> int:
-        return max(sample.server_connections for sample in self.samples)
-
-    def errors(self, since: float = 0.0) -> collections.Counter[str]:
-        """What went wrong after `since`, most frequent first."""
-        return collections.Counter(
-            session.error for session in self.sessions if session.error and session.at >= since
-        )
-
-    def connect_ms(self) -> list[float]:
-        return [s.connect_ms for s in self.sessions if s.connect_ms is not None]
-
-    def query_ms(self) -> list[float]:
-        return [time for session in self.sessions for time in session.query_ms]
+from sluice_testing.load import Run
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

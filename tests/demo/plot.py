@@ -8,9 +8,11 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
-from figures import Rotation, Run
+from figures import Rotation
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from sluice_testing.load import Run
 
 CLIENTS, SERVER, BAD, GREY = "#7a8ba6", "#0b6e4f", "#c8442e", "#555555"
 

@@ -1,9 +1,13 @@
 """What a test holds of the cluster: its kubeconfig and the programs to talk to it."""
 
+import contextlib
+import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from kube import appimages, gotools, places
+from kube.progress import Trouble
 from kube.shell import run
 
 _COMMAND_SECONDS = 300.0
@@ -30,6 +34,26 @@ class Cluster:
     def kubeconform(self, *arguments: str, input: str | None = None) -> str:
         """kubeconform's stdout: manifests against their schemas, without a cluster."""
         return self._run("kubeconform", arguments, input, _COMMAND_SECONDS)
+
+    @contextlib.contextmanager
+    def lines(self, *arguments: str) -> Iterator[Iterator[str]]:
+        """kubectl's stdout line by line, while it runs; Trouble if it fails."""
+        command = (gotools.program("kubectl"), "--kubeconfig", self.kubeconfig, *arguments)
+        with subprocess.Popen(
+            [str(word) for word in command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            try:
+                yield process.stdout
+            except BaseException:
+                process.terminate()
+                raise
+            if process.wait():
+                raise Trouble(f"kubectl {arguments[:4]}: {process.stderr.read()[-2000:]}")
 
     def load_images(self) -> None:
         """Builds the images whose sources changed and loads them."""
