@@ -41,6 +41,10 @@ bench: $(BIN)/.ready postgres ## CPU per transaction and latency: Sluice, PgBoun
 bench-memory: $(BIN)/.ready postgres ## RSS of the proxy: of a client that rests, and while a gigabyte passes
 	@PYTHONPATH=tests/lib $(BIN)/python tests/bench/memory.py
 
+.PHONY: bench-operator
+bench-operator: $(BIN)/.ready cluster ## 200 DatabaseProxies to steady state, 50 at rest for 10 minutes: time, memory, requests
+	@PYTHONPATH=tests/lib $(BIN)/python tests/bench/operator_scale.py
+
 .PHONY: isolation
 isolation: $(BIN)/.ready postgres ## 240 clients on 6 connections for 5 minutes: nobody may see what is not his
 	@PYTHONPATH=tests/lib $(BIN)/python tests/isolation/isolation.py

@@ -113,18 +113,23 @@ async def _work(
     ending = asyncio.Event()
     watching = asyncio.create_task(_watch(parts.doors, given, ready, ending), name="watch")
     leading = asyncio.create_task(_lead(parts, stopping), name="lead")
+    handing = asyncio.create_task(_take_signal_back(ready, stopping), name="signal")
     try:
-        await _until(stopping, ready.wait())
-        # kopf has taken the signal; but there is a Lease to give up before the watches end.
-        _stop_on_sigterm(stopping)
         await asyncio.wait((watching, leading), return_when=asyncio.FIRST_COMPLETED)
         if leading.done():
             leading.result()
     finally:
+        handing.cancel()
         stopping.set()
         ending.set()
-        await asyncio.gather(watching, leading, return_exceptions=True)
+        await asyncio.gather(watching, leading, handing, return_exceptions=True)
     watching.result()
+
+
+async def _take_signal_back(ready: asyncio.Event, stopping: asyncio.Event) -> None:
+    """kopf takes SIGTERM for itself; but there is a Lease to give up before the watches end."""
+    await ready.wait()
+    _stop_on_sigterm(stopping)
 
 
 async def _lead(parts: Parts, stopping: asyncio.Event) -> None:

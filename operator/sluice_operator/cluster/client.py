@@ -11,7 +11,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
-from sluice_operator import names
+from sluice_operator import metrics, names
 from sluice_operator.cluster.errors import ApiError, Gone, Unavailable, api_error
 from sluice_operator.cluster.kinds import KINDS
 
@@ -135,6 +135,7 @@ class Client:
             body=body,
             auth_settings=["BearerToken"],
         )
+        metrics.REQUESTS.labels(method).inc()
         try:
             answer = await self._api.call_api(*call, _request_timeout=seconds)
             content = await answer.read()  # type: ignore[no-untyped-call]

@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+"""`make bench-operator`: what many DatabaseProxies cost the operator and the API server.
+
+200 of them whose pods no node takes, from `kubectl apply` to steady state: time, the
+operator's memory and CPU, its requests. Then 50 that serve, left alone for 10 minutes: not
+one write, as the API server itself counts them. Prints a table, writes
+build/bench-operator.json, exits with 1 where a goal is missed.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cluster"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+
+from kube import kindcluster, places
+from kube.client import Cluster
+from kube.progress import Trouble, say, stage
+
+from sluice_testing import chart, shop, specs
+from sluice_testing.api_metrics import Figures, of_operator, writes_at_server
+from sluice_testing.kubernetes import Manifest, apply, condition, listed, login
+
+PROXIES = int(os.environ.get("BENCH_OPERATOR_PROXIES", "200"))
+SERVING = int(os.environ.get("BENCH_OPERATOR_SERVING", "50"))
+REST_SECONDS = int(os.environ.get("BENCH_OPERATOR_REST", "600"))
+BUILD = Path(__file__).resolve().parents[2] / "build"
+PATIENCE = 900.0
+SETTLE_SECONDS = float(os.environ.get("BENCH_OPERATOR_SETTLE", "150"))
+"""A minute after the last connection was opened or closed the pool's figures are written
+once more; what is written after this time is not rest."""
+
+
+@dataclass(frozen=True)
+class Growth:
+    """From the first `kubectl apply` until every proxy tells a steady state."""
+
+    proxies: int
+    seconds: float
+    operator_rss_mib: float
+    operator_cpu_s: float
+    api_requests: dict[str, float]
+    api_requests_per_proxy: float
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A time in which nothing happened."""
+
+    proxies: int
+    seconds: float
+    writes_at_the_api_server: dict[str, float]
+    operator_writes: float
+    operator_reads: float
+    operator_cpu_s_per_min: float
+    operator_rss_mib: float
+
+
+def proxies(namespace: str, count: int, spec: dict[str, Any]) -> list[Manifest]:
+    changes = {"metadata.namespace": namespace, "spec.replicas": 1}
+    changes |= {f"spec.{path}": value for path, value in spec.items()}
+    return [
+        specs.manifest({**changes, "metadata.name": f"orders-{number:03}"})
+        for number in range(count)
+    ]
+
+
+@contextlib.contextmanager
+def place(cluster: Cluster) -> Iterator[str]:
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", name)
+    try:
+        apply(cluster, login("orders-app", name, "app", shop.PASSWORD))
+        yield name
+    finally:
+        cluster.kubectl("delete", "namespace", name, timeout=PATIENCE)
+
+
+def until(cluster: Cluster, namespace: str, kind: str, reason: str, count: int) -> None:
+    """Every proxy's condition `kind` has this reason; shows how it goes."""
+    deadline, shown = time.monotonic() + PATIENCE, 0.0
+    while True:
+        found = listed(cluster, "databaseproxies", namespace)
+        there = sum(condition(proxy, kind).get("reason") == reason for proxy in found)
+        if there == count:
+            return
+        if time.monotonic() > deadline:
+            raise Trouble(f"after {PATIENCE:.0f} s {there} of {count} have {kind} {reason}")
+        if time.monotonic() - shown > 5:
+            shown = time.monotonic()
+            say(f"  {there} of {count} have {kind} {reason}")
+        time.sleep(0.5)
+
+
+def growth(cluster: Cluster) -> Growth:
+    with place(cluster) as namespace:
+        nowhere = {"podTemplate": {"nodeSelector": {"example.com/bench": "nowhere"}}}
+        host = {"targets.0.host": "db.example.internal"}
+        before, began = of_operator(cluster), time.monotonic()
+        apply(cluster, *proxies(namespace, PROXIES, {**nowhere, **host}))
+        until(cluster, namespace, "Progressing", "Unschedulable", PROXIES)
+        seconds, after = time.monotonic() - began, of_operator(cluster)
+    spent = after.since(before)
+    return Growth(
+        proxies=PROXIES,
+        seconds=round(seconds, 1),
+        operator_rss_mib=after.rss_mib,
+        operator_cpu_s=round(spent.cpu_seconds, 1),
+        api_requests=spent.requests,
+        api_requests_per_proxy=round(sum(spent.requests.values()) / PROXIES, 1),
+    )
+
+
+def rest(cluster: Cluster) -> Rest:
+    with shop.database(cluster) as host, place(cluster) as namespace:
+        with stage(f"{SERVING} proxies: until all serve"):
+            spec = {"targets.0.host": host, "connectionPool": {"maxConnectionsPercent": 3}}
+            apply(cluster, *proxies(namespace, SERVING, spec))
+            until(cluster, namespace, "Ready", "Serving", SERVING)
+        with stage(f"until it is quiet ({SETTLE_SECONDS:.0f} s)"):
+            time.sleep(SETTLE_SECONDS)
+        with stage(f"at rest for {REST_SECONDS} s"):
+            return _at_rest(cluster)
+
+
+def _at_rest(cluster: Cluster) -> Rest:
+    before, server = of_operator(cluster), writes_at_server(cluster)
+    time.sleep(REST_SECONDS)
+    after, then = of_operator(cluster), writes_at_server(cluster)
+    spent: Figures = after.since(before)
+    return Rest(
+        proxies=SERVING,
+        seconds=REST_SECONDS,
+        writes_at_the_api_server={k: n - server.get(k, 0) for k, n in then.items()
+                                  if n != server.get(k, 0)},
+        operator_writes=spent.writes,
+        operator_reads=spent.requests.get("GET", 0.0),
+        operator_cpu_s_per_min=round(60 * spent.cpu_seconds / REST_SECONDS, 2),
+        operator_rss_mib=after.rss_mib,
+    )  # fmt: skip
+
+
+def show(grown: Growth, rested: Rest) -> None:
+    rows = (
+        (f"{grown.proxies} DatabaseProxies to steady state", f"{grown.seconds} s"),
+        ("  operator RSS", f"{grown.operator_rss_mib} MiB"),
+        ("  operator CPU", f"{grown.operator_cpu_s} s"),
+        ("  API requests for each", f"{grown.api_requests_per_proxy}  {grown.api_requests}"),
+        (f"{rested.proxies} that serve, at rest", f"{rested.seconds} s"),
+        ("  writes, counted by the API server", f"{rested.writes_at_the_api_server or 'none'}"),
+        ("  writes, counted by the operator", f"{rested.operator_writes:.0f}"),
+        ("  reads of the operator", f"{rested.operator_reads:.0f}"),
+        ("  operator CPU for a minute", f"{rested.operator_cpu_s_per_min} s"),
+        ("  operator RSS", f"{rested.operator_rss_mib} MiB"),
+    )
+    print()
+    for name, value in rows:
+        print(f"  {name:<42}{value}")
+
+
+def main() -> int:
+    try:
+        with places.alone():
+            kindcluster.up()
+        cluster = Cluster(places.KUBECONFIG)
+        with stage("images and chart"):
+            cluster.load_images()
+            chart.install(cluster)
+        with stage(f"{PROXIES} proxies whose pods no node takes"):
+            grown = growth(cluster)
+        rested = rest(cluster)
+    except Trouble as trouble:
+        print(f"\n{trouble}", file=sys.stderr)
+        return 1
+    document = {"growth": asdict(grown), "rest": asdict(rested)}
+    BUILD.mkdir(exist_ok=True)
+    (BUILD / "bench-operator.json").write_text(json.dumps(document, indent=2) + "\n")
+    show(grown, rested)
+    return 1 if rested.writes_at_the_api_server or rested.operator_writes else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
