@@ -1,0 +1,152 @@
+"""How a budget is divided, step by step; the simulation plays what may happen in between."""
+
+from dataclasses import replace
+
+import pytest
+
+from sluice_operator.decide.budget import (
+    HOLD_SECONDS,
+    Division,
+    Member,
+    Memory,
+    Question,
+    divide,
+    even,
+    order,
+    smallest_budget,
+    starters_share,
+)
+from sluice_proxy.config import Fleet, PodShare
+
+
+def fleet(total: int, others: int, **shares: int) -> Fleet:
+    return Fleet(total, tuple(PodShare(pod, n) for pod, n in sorted(shares.items())), others)
+
+
+def member(name: str, limit: int, **more: object) -> Member:
+    """A pod that has taken the document and uses all it may."""
+    return replace(Member(name, limit=limit, open=limit, current=True), **more)  # type: ignore[arg-type]
+
+
+def shares(division: Division) -> dict[str, int]:
+    return {item.pod: item.share for item in division.fleet.shares}
+
+
+@pytest.mark.parametrize(
+    ("budget", "replicas", "share"),
+    [(450, 2, 15), (90, 1, 4), (90, 4, 1), (11, 5, 1), (10, 5, 0), (3, 1, 1), (2, 1, 0)],
+)
+def test_what_a_pod_takes_before_it_is_named(budget: int, replicas: int, share: int) -> None:
+    assert starters_share(budget, replicas) == share
+    assert (share > 0) is (budget >= smallest_budget(replicas))
+    assert (replicas + 1) * share <= budget
+
+
+def test_even_parts_differ_by_one_at_most() -> None:
+    assert even(10, 3) == [4, 3, 3]
+    assert even(-5, 2) == [0, 0]
+    assert even(5, 0) == []
+
+
+def test_until_a_pod_knows_the_budget_each_takes_a_small_part() -> None:
+    division = divide(Question(2, None, Fleet(), (Member("a"), Member("b"))))
+    assert division.fleet == Fleet(parts=30)
+    assert division.settled
+
+
+def test_a_budget_that_nobody_knows_any_more_leaves_everything_as_it_was() -> None:
+    present = fleet(90, 4, a=82)
+    division = divide(Question(4, None, present, (Member("a"),)))
+    assert division.fleet == present
+    assert not division.fits
+
+
+def test_the_first_division_names_everybody() -> None:
+    present = Fleet(parts=30)
+    question = Question(2, 90, present, (member("a", 3), member("b", 3)))
+    division = divide(question)
+    assert division.fleet == fleet(90, 3, a=41, b=40)
+    assert not division.settled
+
+
+def test_a_settled_fleet_stays_as_it_is() -> None:
+    present = fleet(90, 3, a=41, b=40)
+    division = divide(Question(2, 90, present, (member("a", 41), member("b", 40))))
+    assert division.fleet == present
+    assert division.settled
+    assert division.fits
+
+
+GROWN = fleet(90, 4, a=82)
+"""One pod that has all but what is kept for those that start."""
+
+
+def test_who_has_too_much_is_told_before_anybody_gets_more() -> None:
+    two = (member("b", 4), member("a", 82))
+    first = divide(Question(2, 90, GROWN, two))
+    # 90 less 4 for each of the 3 that may start, in two.
+    assert shares(first) == {"a": 39, "b": 4}
+    assert not first.settled
+    # It has not read that yet: nobody gets more.
+    slow = (member("b", 4), member("a", 82, current=False))
+    assert shares(divide(Question(2, 90, first.fleet, slow))) == {"a": 39, "b": 4}
+    # It has, and has still 50 open: the other gets what is left beside those.
+    stuck = (member("b", 4), member("a", 39, open=50))
+    assert shares(divide(Question(2, 90, first.fleet, stuck))) == {"a": 39, "b": 31}
+
+
+def test_the_deployment_waits_until_there_is_room() -> None:
+    first = divide(Question(4, 90, GROWN, (member("a", 82),)))
+    assert not first.fits
+    told = divide(Question(4, 90, first.fleet, (member("a", shares(first)["a"]),)))
+    assert told.fits
+
+
+def test_a_pod_that_drains_holds_what_it_says_and_no_more() -> None:
+    present = fleet(90, 3, a=41, b=40)
+    leaving = Member("a", terminating=True, limit=5, open=5, current=True)
+    division = divide(Question(2, 90, present, (member("b", 40), member("c", 3), leaving)))
+    assert sum(shares(division).values()) - shares(division)["a"] + 5 + 3 * 3 <= 90
+    assert shares(division)["c"] > 3
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_silent_pod_keeps_its_share(running: bool) -> None:
+    present = fleet(90, 3, a=41, b=40)
+    division = divide(Question(2, 90, present, (member("a", 41), Member("b", running=running))))
+    assert division.fleet == present
+
+
+def test_a_silent_pod_is_believed_to_hold_what_it_held_last() -> None:
+    """It was told to have less, and fell silent before it said so."""
+    present = fleet(90, 3, a=20, b=40)
+    memory = Memory(ceilings={"a": 60})
+    division = divide(Question(2, 90, present, (Member("a"), member("b", 40)), memory))
+    assert division.memory.ceilings["a"] == 60
+    assert shares(division)["b"] <= 90 - 60
+
+
+def test_a_pod_that_vanished_keeps_its_share_for_a_while() -> None:
+    present = fleet(90, 3, a=41, b=40)
+    alive = (member("b", 40), member("c", 3))
+    first = divide(Question(2, 90, present, alive, now=100.0))
+    assert shares(first)["a"] == 41
+    assert shares(first).get("c", 3) <= 90 - 41 - 40 - 3
+    later = Question(2, 90, first.fleet, alive, first.memory, now=100.0 + HOLD_SECONDS)
+    assert "a" not in shares(divide(later))
+
+
+def test_where_there_is_not_enough_the_newest_are_served_first() -> None:
+    members = order([("2027-01-01", member("old", 1)), ("2027-01-02", member("new", 0))])
+    assert [item.name for item in members] == ["new", "old"]
+    first = divide(Question(2, 1, fleet(1, 0, old=1), members))
+    assert shares(first)["old"] == 0
+    gone = (member("new", 0), member("old", 0))
+    assert shares(divide(Question(2, 1, first.fleet, gone))) == {"new": 1, "old": 0}
+
+
+def test_small_differences_are_left_alone_while_pods_come_and_go() -> None:
+    present = fleet(90, 3, a=26, b=26)
+    leaving = Member("c", terminating=True, limit=25, open=25, current=True)
+    division = divide(Question(2, 90, present, (member("a", 26), member("b", 26), leaving)))
+    assert shares(division) == {"a": 26, "b": 26}
