@@ -92,7 +92,7 @@ def test_who_has_too_much_is_told_before_anybody_gets_more() -> None:
     assert shares(divide(Question(2, 90, first.fleet, slow))) == {"a": 39, "b": 4}
     # It has, and has still 50 open: the other gets what is left beside those.
     stuck = (member("b", 4), member("a", 39, open=50))
-    assert shares(divide(Question(2, 90, first.fleet, stuck))) == {"a": 39, "b": 31}
+    assert shares(divide(Question(2, 90, first.fleet, stuck))) == {"a": 40, "b": 31}
 
 
 def test_the_deployment_waits_until_there_is_room() -> None:
