@@ -117,7 +117,7 @@ def test_places_are_the_clients(text: bytes) -> None:
     rewritten = made(text)
 
     def place(of: bytes) -> int:
-        before = of[: of.rindex(b"bad")]  # the servers' names are random
+        before = re.split(rb"\bbad\b", of)[0]  # the servers' names are random, and may say it
         try:
             return len(before.decode()) + 1
         except UnicodeDecodeError:
