@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 _TICK: Final = 0.1
 # Seconds between two looks at the configuration, and at idle clients.
 _SLOW_TICK: Final = 0.5
+# Seconds before the end of a drain from which on clients that rest are ended; half of a short one.
+_HURRY: Final = 10.0
 # Seconds between two logins that look whether a target is well again; none while it is.
 _RECHECK: Final = 5.0
 
@@ -70,6 +72,7 @@ class App:
         self._memory = Memory(os.urandom(32))
         self._doorways: set[Doorway] = set()
         self._stopping = asyncio.Event()
+        self._hurried = False
         self.counters = Counters()
         self.pod = addresses.pod
         self.config: ProxyConfig
@@ -110,7 +113,13 @@ class App:
             self._reactor.close()
 
     def stop(self) -> None:
-        """Begins to drain; what SIGTERM asks for."""
+        """As SIGTERM asks: clients are served until they leave. The second time: `stop_soon`."""
+        self._hurried = self._hurried or self._stopping.is_set()
+        self._stopping.set()
+
+    def stop_soon(self) -> None:
+        """As SIGINT asks: each client ends as soon as it rests between two transactions."""
+        self._hurried = True
         self._stopping.set()
 
     def _build(self, settings: ProxyConfig, text: str) -> None:
@@ -284,23 +293,26 @@ class App:
     # End
 
     async def _drain(self, listener: Listener) -> None:
-        """Ends clients between their transactions; whoever outlasts the grace is cut off."""
+        """Serves those who are in until they leave; whoever outlasts the grace is cut off."""
         self.draining = True
         self.ready = False
         log.info("draining", extra={"clients": len(self.hub.clients)})
         listener.close()
         self.hub.drain()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.config.drain_seconds):
-                await self._until_empty()
+        await self._until_empty(self.config.drain_seconds)
         self.hub.end_all_clients()
         for doorway in list(self._doorways):
             doorway.end(ShuttingDown())
         await self._close_servers()
 
-    async def _until_empty(self) -> None:
-        while self.hub.clients:
-            await asyncio.sleep(_TICK)
+    async def _until_empty(self, grace: float) -> None:
+        """Until the last client is gone, `grace` seconds at most; the last of them hurry."""
+        end, hurry = self._loop.time() + grace, min(_HURRY, grace / 2)
+        while self.hub.clients and (left := end - self._loop.time()) > 0:
+            if self._hurried or left <= hurry:
+                with survived("drain"):
+                    self.hub.end_idle_clients()
+            await asyncio.sleep(min(_TICK, left))
 
     async def _close_servers(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -333,8 +345,8 @@ def _outdates(old: ProxyConfig, new: ProxyConfig) -> bool:
 
 
 async def serve(app: App) -> None:
-    """Runs `app` until SIGTERM or SIGINT has drained it."""
+    """Runs `app` until SIGTERM has drained it, or SIGINT, which is in more of a hurry."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, app.stop)
+    loop.add_signal_handler(signal.SIGTERM, app.stop)
+    loop.add_signal_handler(signal.SIGINT, app.stop_soon)
     await app.run()

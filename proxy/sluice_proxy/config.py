@@ -143,7 +143,7 @@ UNSHARED = Fleet()
 class ProxyConfig:
     """Everything one proxy is told. Its pods share the budget as `fleet` says.
 
-    Timeouts are seconds. `drain_seconds` is how long clients may finish after SIGTERM.
+    Timeouts are seconds. `drain_seconds` is how long clients may stay after SIGTERM.
     `peers` is the DNS name that gives the addresses of all pods of this proxy, empty where
     there is but one.
     """

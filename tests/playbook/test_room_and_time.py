@@ -2,12 +2,14 @@
 
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.session import client as states
+from sluice_proxy.session.pinning import PinReason
 from sluice_testing.stage import (
     ANSWER,
     DONE,
     Stage,
     data_row,
     fields,
+    found,
     msg,
     query,
     ready,
@@ -113,13 +115,16 @@ def test_without_clients_no_connection_is_kept() -> None:
     assert server.peer.closed
 
 
-def test_draining_ends_first_the_idle_then_all() -> None:
+def test_draining_ends_nobody_then_the_idle_then_all() -> None:
     stage = Stage()
     server, idle, busy = stage.server(), stage.client(), stage.client()
     busy.sends(query(b"BEGIN"))
     server.sends(DONE, ready("T"))
     busy.sees()
     stage.hub.drain()
+    stage.tick(60)
+    assert not idle.peer.closed
+    stage.hub.end_idle_clients()
     assert fields(idle.sees())["C"] == "57P01"
     assert not busy.peer.closed
     server.sees()
@@ -127,6 +132,36 @@ def test_draining_ends_first_the_idle_then_all() -> None:
     assert fields(busy.sees())["C"] == "57P01"
     assert stage.hub.clients == {}
     assert server.sees() == query(b"ROLLBACK")
+    server.sends(DONE, ready())
+    stage.tick()
+    assert server.peer.closed
+
+
+def test_who_rests_in_a_pinned_session_is_idle_too() -> None:
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    client.sends(query(b"LISTEN news"))
+    server.sends(msg("C", b"LISTEN\0"), ready())
+    client.sees()
+    stage.hub.end_idle_clients()
+    assert not client.peer.closed, "the proxy has still to ask what it left behind"
+    server.sends(found(PinReason.LISTEN))
+    assert client.session.server is not None
+    stage.hub.end_idle_clients()
+    assert fields(client.sees())["C"] == "57P01"
+
+
+def test_while_it_drains_a_client_without_a_connection_can_have_one() -> None:
+    stage = Stage(limit=3)
+    server, client = stage.server(), stage.client()
+    stage.hub.drain()
+    stage.tick(5)
+    assert (stage.hub.pools.limit, server.peer.closed) == (1, False)
+    client.sends(query(b"BEGIN"))
+    stage.tick(5)
+    assert stage.hub.pools.limit == 1
+    server.sends(DONE, ready("T"))
+    client.hangs_up()
     server.sends(DONE, ready())
     stage.tick()
     assert server.peer.closed

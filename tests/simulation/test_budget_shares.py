@@ -109,7 +109,7 @@ class World:
         dice = self.dice
         if not pod.running:
             pod.running = dice.random() < 0.3
-        elif pod.draining and pod.open == 0 and dice.random() < 0.3:
+        elif pod.draining and pod.busy == 0 and dice.random() < 0.3:
             self.pods.remove(pod)
             return
         pod.draining = pod.draining or (pod.terminating and dice.random() < 0.2)
@@ -121,7 +121,8 @@ class World:
         if not pod.terminating and self.dice.random() < 0.3:
             pod.document = len(self.documents) - 1
         told = pod_limit(self.documents[pod.document], pod.name, self.budget)
-        pod.limit = min(pod.limit, pod.open) if pod.draining else told
+        # One more than it needs now is for its clients that begin a transaction later.
+        pod.limit = min(pod.limit, pod.open + 1) if pod.draining else told
 
     def _work(self, pod: SimulatedPod) -> None:
         dice = self.dice

@@ -381,19 +381,6 @@ def test_who_is_retired_ends_at_once_or_with_its_client() -> None:
     assert lent.reasons == ["its address is gone"]
 
 
-def test_what_is_idle_too_long_is_closed() -> None:
-    world = World(limit=2)
-    one, two = world.borrow(A), world.borrow(A)
-    world.open_all()
-    world.give_back(one)
-    world.now += 10
-    world.give_back(two)
-    world.pools.close_idle("too old", idle_before=world.now - 5)
-    assert isinstance(one.server, FakeServer)
-    assert one.server.reasons == ["too old"]
-    assert world.borrow(A).server is two.server
-
-
 def test_room_may_be_reserved_without_a_waiter() -> None:
     world = World(limit=1)
     assert world.pools.reserve(A)

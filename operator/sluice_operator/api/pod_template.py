@@ -195,12 +195,14 @@ class PodTemplate(APIModel):
         ge=15,
         le=3600,
         description="How long a pod that shall end may take, in seconds: 2 in which it still "
-        "takes new clients, until every node knows that it leaves; then clients are let go one by "
-        "one as their transactions end; what is left 10 seconds before the end is cut off. Give "
-        "more than the longest transaction, plus 12. With 3600 a rollout may take hours.",
+        "takes new clients, until every node knows that it leaves; then it serves those that it "
+        "has until they leave by themselves; from 20 seconds before the end on, or half-way where "
+        "there are less than 32, each is let go between two transactions; what is left 10 seconds "
+        "before the end is cut off. So a transaction that begins late has 10 seconds, and with "
+        "3600 a rollout may take an hour for each pod.",
     )
 
     @property
     def drain_seconds(self) -> int:
-        """How long clients may finish their transactions after a pod was told to end."""
+        """How long clients may stay after a pod was told to end and every node knows it."""
         return self.termination_grace_period_seconds - PRE_STOP_SECONDS - STOP_MARGIN_SECONDS

@@ -6,6 +6,7 @@ room for a waiter, and a pool above its fair share gives way to one below it.
 """
 
 import logging
+import math
 import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ _CLOSING_PATIENCE = 1.0
 # Seconds that a pool with less than its share of the budget waits for one with just its
 # share: with more pools than connections they take turns, and not one transaction each.
 _TURN = 0.2
+# Seconds after which a drain takes an idle connection for one that clients can do without.
+_RESTED = 1.0
 
 
 class Pool:
@@ -72,8 +75,9 @@ class Pools:
     `clock` gives seconds, monotonic; `dice` numbers from 0 up to 1. `open` counts
     connections from the first attempt until the server has let go of them; `closing` are
     those of them that were told to end. They count against the limit, too, so that the
-    server never sees more. `draining`: the limit only falls. `unsure`: the server that is
-    connected to now may allow less than that.
+    server never sees more. `draining`: the limit only falls, and `spare` is what is kept then
+    for clients that hold nothing now. `unsure`: the server that is connected to now may allow
+    less than that.
     """
 
     def __init__(
@@ -98,6 +102,7 @@ class Pools:
         self.borrow_timeout = 120.0
         self.unsure = False
         self.draining = False
+        self.spare = 0
 
     def __iter__(self) -> Iterator[Pool]:
         return iter(self._pools.values())
@@ -221,15 +226,18 @@ class Pools:
 
     def set_limit(self, limit: int) -> None:
         """A new share of the budget; a smaller one closes idle connections at once."""
-        self.limit = min(limit, self.limit) if self.draining else limit
+        self.limit = min(max(limit, self.spare), self.limit) if self.draining else limit
         while self.open - self.closing > self.limit and self._evict_idle():
             pass
         self._make_room_for_oldest()
 
     def _shrink(self) -> None:
-        """Keeps what is lent, and room for those who wait; the rest is for other pods."""
-        self.close_idle("the proxy drains")
-        self.set_limit(self.open + self.waiting)
+        """Keeps what is lent or waited for, and `spare`; the rest is for other pods."""
+        needed = sum(len(pool.borrowed) for pool in self._pools.values()) + self.spare
+        rested = self._clock() - (_RESTED if self.spare else 0)
+        while self.open - self.closing > needed and self._evict_idle(idle_before=rested):
+            pass
+        self.set_limit(max(self.open + self.waiting, needed))
         if not self.limit:
             # Who has only come now cannot be served here any more.
             for pool in list(self._pools.values()):
@@ -270,12 +278,10 @@ class Pools:
         attempted = pool.connecting > 0 or self._awaits_first()
         return self.borrow_timeout == 0 and not pool.failures and attempted
 
-    def close_idle(self, reason: str, idle_before: float | None = None) -> None:
-        """Closes idle connections, those not used since `idle_before` if given."""
+    def close_idle(self, reason: str) -> None:
         for pool in list(self._pools.values()):
             for server in list(pool.idle):
-                if idle_before is None or server.idle_since <= idle_before:
-                    self.discard(pool.key, server, reason)
+                self.discard(pool.key, server, reason)
             self._prune(pool)
 
     def _grant(self, key: PoolKey, waiter: Waiter, server: Server) -> None:
@@ -340,7 +346,7 @@ class Pools:
                 return
             pool.connecting += 1
             self.open += 1
-            self._connector.connect(pool.key, self._back_off(pool))
+            self._connector.connect(pool.key, _BACK_OFF[min(pool.failures, len(_BACK_OFF) - 1)])
 
     def _awaits_first(self) -> bool:
         """Whether there is room, but an attempt under way must first tell how much.
@@ -355,15 +361,12 @@ class Pools:
     def _room_is_coming(self) -> bool:
         return self.closing > 0 and self._clock() - self._discarded_at < _CLOSING_PATIENCE
 
-    def _back_off(self, pool: Pool) -> float:
-        return _BACK_OFF[min(pool.failures, len(_BACK_OFF) - 1)]
-
-    def _evict_idle(self, other_than: Pool | None = None) -> bool:
-        """Closes the connection that has been idle longest."""
+    def _evict_idle(self, other_than: Pool | None = None, idle_before: float = math.inf) -> bool:
+        """Closes the connection that has been idle longest, if it is so since `idle_before`."""
         candidates = [pool for pool in self._pools.values() if pool.idle and pool is not other_than]
-        if not candidates:
+        pool = min(candidates, key=lambda pool: pool.idle[0].idle_since, default=None)
+        if pool is None or pool.idle[0].idle_since > idle_before:
             return False
-        pool = min(candidates, key=lambda pool: pool.idle[0].idle_since)
         self.discard(pool.key, pool.idle[0], "makes room for others")
         self._prune(pool)
         return True
@@ -380,11 +383,9 @@ class Pools:
         self.waiting -= 1
         return waiter
 
-    def _drop_waiter(self, pool: Pool, waiter: Waiter) -> bool:
-        if pool.waiters.pop(waiter, None) is None:
-            return False
-        self.waiting -= 1
-        return True
+    def _drop_waiter(self, pool: Pool, waiter: Waiter) -> None:
+        if pool.waiters.pop(waiter, None) is not None:
+            self.waiting -= 1
 
     def _forget(self, pool: Pool, server: Server) -> None:
         self.maintenance.forget(server)

@@ -21,6 +21,7 @@ from sluice_proxy.session.profile import Profile, Profiles, Start
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.session.suspects import EVERYBODY, NOBODY, Suspects
 from sluice_proxy.targets.capacity import Budget, Capacity, fleet_budget, idle_share, pod_limit
+from sluice_proxy.wire import constants as c
 from sluice_proxy.wire.startup import CancelRequest
 
 log = logging.getLogger(__name__)
@@ -200,8 +201,7 @@ class Hub:
     def tick(self) -> None:
         """Everything that only time decides; called a few times a second."""
         now = self._clock()
-        if self.pools.draining:
-            self._end([client for client in self.clients.values() if client.state == IDLE])
+        self.pools.spare = int(any(client.server is None for client in self.clients.values()))
         self.pools.tick()
         self.counters.borrow_timeouts = self.pools.timeouts
         for server in [s for s in self.servers if s.orphaned_at is not None]:
@@ -227,9 +227,14 @@ class Hub:
         return client.state == IDLE
 
     def drain(self) -> None:
-        """From now on every client ends that has no transaction, and the limit only falls."""
+        """From now on the limit only falls, to what the clients need that are in."""
         self.pools.draining = True
         self.tick()
+
+    def end_idle_clients(self) -> None:
+        """Ends every client that rests between two transactions, pinned or not."""
+        resting = [client for client in self.clients.values() if self._rests(client)]
+        self._end([one for one in resting if one.server is None or one.server.status == c.IDLE])
 
     def end_all_clients(self) -> None:
         """Ends every client, whatever it does."""

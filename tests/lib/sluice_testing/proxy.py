@@ -180,11 +180,8 @@ class ProxyProcess:
 
         self.wait_until(taken, "the new configuration in /state")
 
-    def terminate(self) -> None:
+    def terminate(self, number: signal.Signals = signal.SIGTERM) -> None:
         self._terminated = True
-        self.send_signal(signal.SIGTERM)
-
-    def send_signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
     def wait(self, seconds: float = 20.0) -> int:

@@ -85,8 +85,52 @@ class TestDraining:
         world = World(limit=5)
         crowd(world, 3)
         world.pools.draining = True
-        world.pools.set_limit(1)
-        assert world.pools.limit == 1
+        world.pools.spare = 1
+        world.pools.set_limit(2)
+        assert world.pools.limit == 2
+
+    @pytest.mark.parametrize("before", [0, 1, 5])
+    def test_clients_that_are_left_are_served_one_at_least(self, before: int) -> None:
+        world = World(limit=before)
+        world.pools.draining = True
+        world.pools.spare = 1
+        world.pools.set_limit(0)
+        world.pools.tick()
+        assert world.pools.limit == min(before, 1)
+        late = world.borrow(A)
+        world.pools.tick()
+        world.open_all()
+        assert (late.server is not None) == (before > 0)
+        assert isinstance(late.error, ShuttingDown) == (before == 0)
+
+    def test_whatever_others_hold_for_long(self) -> None:
+        world = World(limit=5)
+        crowd(world, 2)
+        world.pools.draining = True
+        world.pools.spare = 1
+        world.pools.tick()
+        assert world.pools.limit == 3
+        late = world.borrow(B)
+        world.open_all()
+        assert late.server is not None
+
+    def test_what_has_just_been_used_is_not_idle_yet(self) -> None:
+        """Or a moment's rest among many clients would make all of them share a single one."""
+        world = World(limit=5)
+        waiters = crowd(world, 3)
+        world.pools.draining = True
+        world.pools.spare = 1
+        for waiter in waiters:
+            world.give_back(waiter)
+        world.pools.tick()
+        assert world.pools.limit == 3
+        assert world.borrow(A).server is waiters[2].server
+        world.now += 2
+        world.pools.tick()
+        assert world.pools.closing == 1
+        world.pools.closed()
+        world.pools.tick()
+        assert world.pools.limit == 2
 
     def test_who_waits_is_still_served(self) -> None:
         world = World(limit=1)
