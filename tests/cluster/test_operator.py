@@ -8,8 +8,9 @@ from kube.client import Cluster
 
 from sluice_testing import chart, specs
 from sluice_testing.chart import OPERATOR, SYSTEM
-from sluice_testing.kubernetes import Kubectl, Manifest, eventually, listed, login
-from sluice_testing.shop import PASSWORD, Namespace
+from sluice_testing.kubernetes import Manifest, eventually, listed, login
+from sluice_testing.pods import passer_by
+from sluice_testing.shop import Namespace
 
 # The first test of a run may have to wait for the cluster and the images.
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
@@ -84,44 +85,17 @@ def test_the_pods_of_a_proxy_find_each_other(namespace: Namespace) -> None:
     eventually(lambda: namespace.get("service", "orders-peers") is None, "it is gone")
 
 
-def test_a_missing_secret_is_told_and_then_found(namespace: Namespace) -> None:
-    namespace.apply(namespace.proxy(auth=[{"secretRef": {"name": "later"}}]))
-    told = namespace.until("CredentialsReady", "False")
-    assert told["reason"] == "SecretNotFound"
-    assert "spec.auth[0].secretRef.name: Secret later does not exist" in told["message"]
-    assert namespace.condition("Ready")["status"] == "False"
-    namespace.apply(login("later", namespace.name, "app", PASSWORD))
-    namespace.until_ready()
-
-
 def test_a_secret_that_goes_leaves_the_last_good_configuration(namespace: Namespace) -> None:
-    namespace.apply(namespace.proxy())
+    namespace.apply(namespace.proxy(), passer_by("client", namespace.name))
+    namespace.kubectl("wait", "--for=condition=Ready", "pod/client")
     namespace.until_ready()
-    served = namespace.state()["config"]["hash"]
     namespace.kubectl("delete", "secret", "orders-app")
     told = namespace.until("CredentialsReady", "False", "goes on serving")
     assert "spec.auth[0].secretRef.name" in told["message"]
     # What the proxy needs is kept, and what is taken from it comes back even now.
     namespace.kubectl("delete", "service", "orders")
     eventually(lambda: namespace.get("service"), "the Service is back")
-    assert namespace.state()["config"]["hash"] == served
-
-
-def test_a_wrong_password_is_told_and_then_right(namespace: Namespace) -> None:
-    namespace.apply(login("orders-app", namespace.name, "app", "wrong"), namespace.proxy())
-    told = namespace.until("TargetsAvailable", "False", "AuthFailure")
-    assert told["message"].startswith("spec.auth: ")
-    assert "wrong" not in told["message"]
-    assert namespace.condition("Ready")["status"] == "False"
-    namespace.apply(login("orders-app", namespace.name, "app", PASSWORD))
-    namespace.until_ready()
-
-
-def test_a_server_that_cannot_be_reached_is_told(namespace: Namespace) -> None:
-    namespace.apply(namespace.proxy(targets=[{"host": "10.96.255.254"}]))
-    told = namespace.until("TargetsAvailable", "False")
-    assert told["message"].startswith("spec.targets[0]: 10.96.255.254:5432: ")
-    assert namespace.condition("Ready")["status"] == "False"
+    eventually(lambda: namespace.answers("client"), "a client logs in")
 
 
 def test_a_changed_secret_and_setting_are_live_without_a_restart(namespace: Namespace) -> None:
@@ -297,76 +271,6 @@ def test_a_new_operator_restarts_no_proxy(namespace: Namespace) -> None:
     namespace.kubectl("delete", "service", "orders")
     eventually(lambda: namespace.get("service"), "the new operator is at work")
     assert set(namespace.pods()) == pods
-
-
-def client_pod(namespace: str) -> Manifest:
-    """A pod with PostgreSQL's own clients that waits to be told."""
-    container = {
-        "name": "client",
-        "image": "sluice/postgres:dev",
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["sleep", "3600"],
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "runAsNonRoot": True,
-            "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "client", "namespace": namespace, "labels": {"tier": "functions"}},
-        "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
-    }
-
-
-def answers(cluster: Kubectl, namespace: str, *command: str) -> bool:
-    """Whether a command in the client pod of `namespace` succeeds."""
-    try:
-        cluster.kubectl("-n", namespace, "exec", "client", "--", *command)
-    except Exception:
-        return False
-    return True
-
-
-def test_only_allowed_clients_come_in(namespace: Namespace) -> None:
-    cluster, outside = namespace.cluster, namespace.database.split(".")[1]
-    namespace.apply(namespace.proxy(), client_pod(namespace.name), client_pod(outside))
-    for place in (namespace.name, outside):
-        cluster.kubectl("-n", place, "wait", "--for=condition=Ready", "pod/client")
-    namespace.until_ready()
-    ask = ("pg_isready", "-t", "2", "-h", f"orders.{namespace.name}.svc")
-    eventually(lambda: answers(cluster, namespace.name, *ask), "the namespace comes in")
-    eventually(lambda: not answers(cluster, outside, *ask), "others do not")
-    peer = {
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": outside}},
-        "podSelector": {"matchLabels": {"tier": "functions"}},
-    }
-    namespace.apply(namespace.proxy(network__allowedClients=[peer]))
-    eventually(lambda: answers(cluster, outside, *ask), "who is allowed comes in")
-    eventually(lambda: not answers(cluster, namespace.name, *ask), "who is not, not even from here")
-    cluster.kubectl("-n", outside, "delete", "pod", "client", "--wait=false")
-
-
-REACH = "import socket,sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2).close()"
-
-
-def test_the_proxy_reaches_its_server_alone(namespace: Namespace) -> None:
-    namespace.apply(namespace.proxy())
-    namespace.until_ready()
-
-    def reaches(host: str, port: int) -> bool:
-        command = ("exec", "deployment/orders-proxy", "--", "python3", "-c", REACH)
-        try:
-            namespace.kubectl(*command, host, str(port))
-        except Exception:
-            return False
-        return True
-
-    eventually(lambda: not reaches("kubernetes.default.svc", 443), "not the API server")
-    assert reaches(namespace.database, 5432)
-    assert not reaches("kube-dns.kube-system.svc", 9153)
 
 
 def test_everything_goes_with_the_proxy(namespace: Namespace) -> None:

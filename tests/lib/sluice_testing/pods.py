@@ -1,5 +1,6 @@
 """Pods that stand around a DatabaseProxy: a PostgreSQL server, and clients of one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,18 @@ from sluice_testing.kubernetes import Kubectl, Manifest, apply, listed, secret
 SUPERUSER_SECRET = "postgres-superuser"
 SERVER_CA = "postgres-ca"
 PASSWORD_FILE = "/login/password"
+LISTENING = 5432
+"""The port at which a `passer_by` listens itself."""
+
+_REACH = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), 2).close()
+except OSError:
+    print("closed")
+else:
+    print("open")
+"""
 
 
 def server_host(namespace: str) -> str:
@@ -136,6 +149,45 @@ def start(cluster: Kubectl, clients: Clients) -> None:
     # No certificate has a pod's address in it; a refusal in words is an answer as well.
     plain = ("env", "PGSSLMODE=disable", "timeout", "60", "sh", "-c", knock, *hosts)
     cluster.kubectl(*here, "exec", clients.name, "--", *plain)
+
+
+def passer_by(name: str, namespace: str, labels: Mapping[str, str] | None = None) -> Manifest:
+    """A pod of nobody's, with psql and Python; at `LISTENING` it takes whoever connects."""
+    container = {
+        "name": "clients",
+        "image": "sluice/clients:dev",
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-m", "http.server", "-d", "/tmp", str(LISTENING)],  # noqa: S108
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    pod = {
+        "terminationGracePeriodSeconds": 0,
+        "automountServiceAccountToken": False,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+    }
+    manifest = {**_header("v1", "Pod", name, namespace), "spec": pod}
+    return {**manifest, "metadata": {**manifest["metadata"], "labels": dict(labels or {})}}
+
+
+@dataclass(frozen=True)
+class Way:
+    """From a pod (or `deployment/…`) of a namespace to a host and port."""
+
+    namespace: str
+    pod: str
+    host: str
+    port: int
+
+    def is_open(self, cluster: Kubectl) -> bool:
+        """Whether a connection is taken. Raises if it cannot be tried."""
+        command = ("python3", "-c", _REACH, self.host, str(self.port))
+        answer = cluster.kubectl("-n", self.namespace, "exec", self.pod, "--", *command).strip()
+        assert answer in ("open", "closed"), answer
+        return answer == "open"
 
 
 def _header(api_version: str, kind: str, name: str, namespace: str) -> Manifest:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sluice_operator.api.conditions import Reason
 from sluice_testing import pods, specs
 from sluice_testing.kubernetes import (
     Kubectl,
@@ -49,20 +50,27 @@ class Namespace:
     def condition(self, kind: str) -> dict[str, Any]:
         return condition(self.get("databaseproxy"), kind)
 
-    def until(self, kind: str, status: str, words: str = "") -> dict[str, Any]:
-        """The condition, once it has this status and these words."""
+    def until(self, kind: str, status: str, *words: str) -> dict[str, Any]:
+        """The condition, once it has this status and all these words in reason and message."""
 
         def look() -> dict[str, Any] | None:
             found = self.condition(kind)
             told = f"{found.get('reason')} {found.get('message')}"
-            return found if found.get("status") == status and words in told else None
+            fits = found.get("status") == status and all(word in told for word in words)
+            return found if fits else None
 
         try:
-            return eventually(look, f"{kind}={status} {words}")
+            return eventually(look, f"{kind}={status} {' '.join(words)}")
         except AssertionError as error:
             raise AssertionError(
                 f"{error}\n{self.kubectl('get', 'databaseproxy', '-o', 'yaml')}"
             ) from None
+
+    def until_phase(self, phase: str) -> None:
+        def look() -> bool:
+            return bool(((self.get("databaseproxy") or {}).get("status") or {})["phase"] == phase)
+
+        eventually(look, f"phase {phase}")
 
     def until_ready(self) -> Manifest:
         self.until("Ready", "True")
@@ -85,6 +93,18 @@ class Namespace:
         path = f"/api/v1/namespaces/{self.name}/pods/{pod['metadata']['name']}:9127/proxy/state"
         answer: dict[str, Any] = json.loads(self.cluster.kubectl("get", "--raw", path))
         return answer
+
+    def answers(self, client: str, password: str = PASSWORD) -> bool:
+        """Whether `app` gets an answer through the proxy in the pod `client`."""
+        where = f"host=orders user=app password='{password}' dbname=postgres sslmode=require"
+        ask = ("sh", "-c", 'psql "$0" -XAtc "SELECT 42" 2>&1 || true', where)
+        return self.kubectl("exec", client, "--", *ask).strip() == "42"
+
+
+def told(place: Namespace, kind: str, reason: Reason, words: str) -> str:
+    """The sentence of a condition that fails for `reason`: with `words`, and what to do."""
+    message: str = place.until(kind, "False", reason, words, reason.remedy)["message"]
+    return message
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 # Starts PostgreSQL; arguments go to the server (such as -c shared_buffers=16MB).
 #   POSTGRES_PASSWORD  of the superuser postgres (needed)
 #   MAX_CONNECTIONS    100 unless told
-#   /tls/tls.crt, /tls/tls.key   if there, the server offers TLS with them
+#   /tls/tls.crt, /tls/tls.key   if there, the server offers TLS with them; ALTER SYSTEM may end it
 set -euo pipefail
 : "${POSTGRES_PASSWORD:?has to be set: the password of the superuser}"
 
@@ -17,6 +17,6 @@ if [ -s /tls/tls.crt ]; then
     # The server refuses a key that others may read; a mounted one has the mount's permissions.
     install -m 600 /tls/tls.key "$PGDATA/server.key"
     install -m 644 /tls/tls.crt "$PGDATA/server.crt"
-    settings+=(-c ssl=on)
+    echo "ssl = on" >>"$PGDATA/postgresql.conf"
 fi
 exec postgres -D "$PGDATA" "${settings[@]}" "$@"
