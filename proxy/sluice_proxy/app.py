@@ -285,7 +285,9 @@ class App:
             self.health.forget_roles()
         if _outdates(old, settings):
             self.hub.renew()
-        if _outdates(old, settings) or self.health.state != AVAILABLE:
+        # Whether new roles get in is for /state to tell, though no client may come for hours.
+        unproven = settings.users != old.users or self.health.state != AVAILABLE
+        if _outdates(old, settings) or unproven:
             self._tasks.start("check at once", self._check())
         self.counters.config_reloads += 1
         log.info("configuration changed", extra={"hash": self.config_hash})

@@ -128,6 +128,13 @@ class TestRefused:
         assert reason == "AuthFailure"
         assert message == 'password authentication failed for user "app"'
 
+    def test_a_password_that_turns_wrong_before_any_client_comes(self, proxy: ProxyProcess) -> None:
+        proxy.wait_until(lambda: proxy.health == ["Available"], "it can log in")
+        proxy.reload(replace(proxy.config, users=(User(APP_USER, "wrong", database=APP_DATABASE),)))
+        proxy.wait_until(lambda: proxy.health == ["Unavailable"], "it cannot any more")
+        (target,) = proxy.state()["targets"]
+        assert target["reason"] == "AuthFailure"
+
     def test_a_database_that_does_not_exist(
         self, server: Postgres, make_config: MakeConfig, told: Told
     ) -> None:
