@@ -80,6 +80,7 @@ def pod(manifest: Mapping[str, Any]) -> Pod:
     metadata, status = manifest["metadata"], manifest.get("status", {})
     containers = _containers(status)
     waiting = next(filter(None, map(_waiting, containers)), {})
+    images = _images(manifest.get("spec", {}))
     return Pod(
         name=metadata["name"],
         ip=status.get("podIP", ""),
@@ -91,7 +92,7 @@ def pod(manifest: Mapping[str, Any]) -> Pod:
         phase=status.get("phase", ""),
         running=any("running" in (item.get("state") or {}) for item in containers),
         restarts=max((item.get("restartCount", 0) for item in containers), default=0),
-        image=waiting.get("image", ""),
+        image=images.get(waiting.get("name", ""), ""),
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),
         ended=next(filter(None, map(_ended, containers)), ""),
@@ -111,12 +112,18 @@ def _containers(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     ]
 
 
+def _images(spec: Mapping[str, Any]) -> dict[str, str]:
+    """What each container shall run: its status has what it ran before, until it runs again."""
+    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    return {container["name"]: container["image"] for container in containers}
+
+
 def _waiting(container: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Reason and message of a container that waits for more than its turn, and its image."""
+    """Reason and message of a container that waits for more than its turn, and its name."""
     waiting: Mapping[str, Any] = (container.get("state") or {}).get("waiting") or {}
     if not waiting.get("reason") or waiting["reason"] in _ITS_TURN:
         return {}
-    return {**waiting, "image": container.get("image", "")}
+    return {**waiting, "name": container["name"]}
 
 
 def _ended(container: Mapping[str, Any]) -> str:

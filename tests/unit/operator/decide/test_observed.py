@@ -13,6 +13,10 @@ SHOWN: dict[str, Any] = {
         "creationTimestamp": "2027-01-15T08:00:00Z",
         "annotations": {"sluice.dev/config-hash": "abc-1"},
     },
+    "spec": {
+        "initContainers": [{"name": "mesh", "image": "mesh:2"}],
+        "containers": [{"name": "proxy", "image": "proxy:2"}],
+    },
     "status": {
         "phase": "Running",
         "podIP": "10.0.0.1",
@@ -45,11 +49,13 @@ def test_a_pod_on_its_way_out_runs_on_and_serves_nobody_new() -> None:
 
 
 def test_the_trouble_of_a_container_beside_ours_counts() -> None:
-    sidecar = {"image": "mesh", "state": {"waiting": {"reason": "ErrImagePull", "message": "no"}}}
+    state = {"waiting": {"reason": "ErrImagePull", "message": "no"}}
+    # What it ran before it was given another image.
+    sidecar = {"name": "mesh", "image": "mesh:1", "state": state}
     status = {**SHOWN["status"], "initContainerStatuses": [sidecar]}
     found = pod({**SHOWN, "status": status})
     assert (found.image, found.waiting_reason, found.waiting_message) == (
-        "mesh", "ErrImagePull", "no",
+        "mesh:2", "ErrImagePull", "no",
     )  # fmt: skip
 
 

@@ -13,12 +13,13 @@ IMAGE = "registry.example/sluice-proxy:9"
 
 def a_pod(name: str = "p", *containers: dict[str, Any], **more: Any) -> Pod:
     status = {"phase": "Pending", "containerStatuses": list(containers), **more}
-    return pod({"metadata": {"name": name}, "status": status})
+    spec = {"containers": [{"name": "proxy", "image": IMAGE}]}
+    return pod({"metadata": {"name": name}, "spec": spec, "status": status})
 
 
 def waiting(reason: str, message: str = "", **more: Any) -> dict[str, Any]:
     state = {"waiting": {"reason": reason, "message": message}}
-    return {"name": "proxy", "image": IMAGE, "state": state, **more}
+    return {"name": "proxy", "state": state, **more}
 
 
 def ended(reason: str, code: int) -> dict[str, Any]:
