@@ -50,6 +50,7 @@ class Shape:
 
     The clients come evenly over `ramp`. The first ones only log in until all have come.
     Each keeps its transaction open for `hold`. The server is looked at every `sample`.
+    Once the file `enough` is there, no new ones come, as after `seconds`.
     """
 
     clients: int
@@ -59,6 +60,7 @@ class Shape:
     hold: float
     sample: float
     password_file: Path
+    enough: Path | None
 
 
 @dataclass
@@ -97,8 +99,11 @@ class Load:
         async with await psycopg.AsyncConnection.connect(
             os.environ["SERVER_URI"], autocommit=True
         ) as server:
+            # Another load may begin at the same moment.
+            await server.execute("SELECT pg_advisory_lock(1)")
             await server.execute(TABLE)
             await server.execute("GRANT SELECT, INSERT ON orders TO PUBLIC")
+            await server.execute("SELECT pg_advisory_unlock(1)")
             self._begin = time.monotonic()
             sampler = asyncio.create_task(self._sample(server))
             await asyncio.gather(*map(self._client, range(self._shape.clients)))
@@ -111,7 +116,7 @@ class Load:
         shape = self._shape
         await asyncio.sleep(shape.ramp * number / shape.clients)
         await self._session(self._rest_of_work(), first=True)
-        while self._now() < shape.seconds:
+        while self._now() < shape.seconds and not (shape.enough and shape.enough.exists()):
             await self._session(self._some_work())
 
     def _some_work(self) -> float:
@@ -245,6 +250,7 @@ def main() -> None:
     parser.add_argument("--hold", type=float, default=0.0)
     parser.add_argument("--sample", type=float, default=0.25)
     parser.add_argument("--password-file", type=Path, required=True)
+    parser.add_argument("--enough", type=Path)
     # Each client is a file descriptor.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -4,16 +4,22 @@ The program is `tests/clients/load.py`; what it tells comes here line by line, w
 """
 
 import collections
+import contextlib
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from sluice_testing.kubernetes import Kubectl, eventually
 from sluice_testing.pods import PASSWORD_FILE
 
+_ENOUGH = "/login/enough"
+_VERY_LONG = 3600.0
 
-class Streaming(Protocol):
+
+class Streaming(Kubectl, Protocol):
     """What these helpers need of the fixture `cluster`."""
 
     def lines(self, *arguments: str) -> AbstractContextManager[Iterator[str]]:
@@ -41,6 +47,7 @@ class Load:
         numbers = ("clients", "ramp", "seconds", "work", "hold", "sample")
         return (
             *("python3", "/clients/load.py", f"--password-file={PASSWORD_FILE}"),
+            f"--enough={_ENOUGH}",
             *(f"--{name}={getattr(self, name)}" for name in numbers),
         )
 
@@ -133,13 +140,35 @@ def follow(
     """Runs the load to its end; takes the steps when their time has come; `told` hears of each
     line."""
     run, due = Run(), list(steps or [])
+    for _ in _lines(cluster, load, run):
+        if told is not None:
+            told(run)
+        while due and run.at >= due[0].at:
+            due.pop(0).act(run.at)
+    return run
+
+
+@contextlib.contextmanager
+def at_work(cluster: Streaming, load: Load) -> Iterator[Run]:
+    """A load that lasts as long as this context; at its end `Run` is whole."""
+    lasting, run = replace(load, seconds=_VERY_LONG), Run()
+    here = ("-n", load.namespace, "exec", load.pod, "--")
+    with ThreadPoolExecutor(1) as background:
+        ended = background.submit(lambda: list(_lines(cluster, lasting, run)))
+        try:
+            eventually(lambda: ended.done() or len(run.sessions) >= load.clients, "a busy load")
+            yield run
+        finally:
+            cluster.kubectl(*here, "touch", _ENOUGH)
+            ended.result()
+            cluster.kubectl(*here, "rm", _ENOUGH)
+
+
+def _lines(cluster: Streaming, load: Load, run: Run) -> Iterator[None]:
+    """Enters each line of the load's output in `run`, as it comes."""
     with cluster.lines("-n", load.namespace, "exec", load.pod, "--", *load.command()) as lines:
         for line in lines:
             run.add(json.loads(line))
-            if told is not None:
-                told(run)
-            while due and run.at >= due[0].at:
-                due.pop(0).act(run.at)
+            yield
     if not run.ended or not run.samples:
         raise AssertionError(f"the load in pod {load.pod} ended before its time")
-    return run
