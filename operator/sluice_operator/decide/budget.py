@@ -8,7 +8,7 @@ operator was there) take `others` each, and there is room for all of them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sluice_proxy.config import Fleet, PodShare
 
@@ -123,10 +123,10 @@ def even(amount: int, count: int) -> list[int]:
 
 
 def _unknown(question: Question) -> Fleet:
-    """Until a pod has logged in: each takes a part small enough for all that may start."""
+    """Until a pod has logged in: equal parts for all that may be there, one that surges too."""
     if question.fleet.total:
         return question.fleet
-    return Fleet(parts=STARTERS * (question.replicas + 1))
+    return Fleet(parts=question.replicas + 1)
 
 
 def _agreed(members: Sequence[Member]) -> bool:
@@ -152,10 +152,14 @@ def _remembered(question: Question) -> Memory:
         for pod, ceiling in before.items()
         if pod not in alive and pod not in known
     }
+    # By the first document, which has no shares, it may have had as much as anybody.
+    least = 0 if question.fleet.total else _unnamed(question)
     return Memory(
         ceilings={member.name: _ceiling(member, question) for member in question.members},
         missing={
-            pod: gone for pod, gone in missing.items() if question.now - gone.since < HOLD_SECONDS
+            pod: replace(gone, ceiling=max(gone.ceiling, least))
+            for pod, gone in missing.items()
+            if question.now - gone.since < HOLD_SECONDS
         },
     )
 
@@ -192,7 +196,8 @@ class _Ledger:
         places = max(question.replicas + 1, self._starting)
         left = max(0, budget - self._held() - self._shared()) // places
         self._others = min(starters_share(budget, question.replicas), left)
-        most = max(self._others, self._unnamed)
+        # The first document had no shares yet, and large parts: who started by it is here.
+        most = max(self._others, self._unnamed if question.fleet.total else 0)
         self._spare = sum(max(most, ceiling) for ceiling in starting)
         self._spare += most * (places - len(starting))
         self._may_grow = _agreed(question.members)

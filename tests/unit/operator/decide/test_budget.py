@@ -50,7 +50,7 @@ def test_even_parts_differ_by_one_at_most() -> None:
 
 def test_until_a_pod_knows_the_budget_each_takes_a_small_part() -> None:
     division = divide(Question(2, None, Fleet(), (Member("a"), Member("b"))))
-    assert division.fleet == Fleet(parts=30)
+    assert division.fleet == Fleet(parts=3)
     assert division.settled
 
 
@@ -62,7 +62,7 @@ def test_a_budget_that_nobody_knows_any_more_leaves_everything_as_it_was() -> No
 
 
 def test_the_first_division_names_everybody() -> None:
-    present = Fleet(parts=30)
+    present = Fleet(parts=3)
     question = Question(2, 90, present, (member("a", 3), member("b", 3)))
     division = divide(question)
     assert division.fleet == fleet(90, 3, a=41, b=40)

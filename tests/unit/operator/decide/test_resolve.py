@@ -143,7 +143,7 @@ def test_an_unreadable_document_is_as_none() -> None:
 
 
 def test_before_a_pod_has_logged_in_each_takes_a_small_part() -> None:
-    assert solved(Observed(APP, {}, {}, ())).config.fleet == Fleet(parts=30)
+    assert solved(Observed(APP, {}, {}, ())).config.fleet == Fleet(parts=3)
 
 
 def crew(inputs: Inputs, *, limit: int) -> Crew:
