@@ -13,9 +13,18 @@ from sluice_testing.door import Door
 from sluice_testing.fixtures import DoorOf, MakeConfig, StartProxy
 from sluice_testing.postgres import Postgres
 from sluice_testing.proxy import wait_until
-from sluice_testing.raw import PROTOCOL_3_0, PROTOCOL_3_2, cancel_request, message, query, string
+from sluice_testing.raw import (
+    PROTOCOL_3_0,
+    PROTOCOL_3_2,
+    Refused,
+    cancel_request,
+    message,
+    query,
+    string,
+)
 
 CANCEL = 80877102
+CHECKS = "client_connection_check_interval"
 
 
 @dataclass
@@ -25,6 +34,8 @@ class Frontier:
     server: Postgres
     listener: socket.socket
     refuse: bytes = b""
+    refuse_checks: bytes = b""
+    packets: list[bytes] = field(default_factory=list)
     versions: list[int] = field(default_factory=list)
     hold_cancels: threading.Event = field(default_factory=threading.Event)
     cancels: int = 0
@@ -53,8 +64,12 @@ class Frontier:
                 self._cancel(onward, packet)
                 return
             self.versions.append(code)
+            self.packets.append(packet)
             if code != PROTOCOL_3_0 and self.refuse:
                 accepted.sendall(self.refuse)
+                return
+            if CHECKS.encode() in packet and self.refuse_checks:
+                accepted.sendall(self.refuse_checks)
                 return
             onward.sendall(packet)
             threading.Thread(target=pump, args=(accepted, onward), daemon=True).start()
@@ -127,6 +142,40 @@ def test_a_server_that_refuses_3_2_outright_is_spoken_to_in_3_0(
     assert frontier.versions[0] == PROTOCOL_3_2
     assert frontier.versions.count(PROTOCOL_3_2) == 1
     assert frontier.versions.count(PROTOCOL_3_0) >= 3
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "text"),
+    [
+        ("42704", f'unrecognized configuration parameter "{CHECKS}"'),
+        ("22023", f'invalid value for parameter "{CHECKS}": 1000'),
+        ("08P01", f"unsupported startup parameter: {CHECKS}"),
+    ],
+)
+def test_a_server_that_cannot_look_whether_its_client_is_there_is_reached(
+    frontier: Frontier, before: Callable[[], Door], sqlstate: str, text: str
+) -> None:
+    """PostgreSQL before 14, or not on Linux; or a pooler. Found out once, and remembered."""
+    frontier.refuse_checks = error(sqlstate, text)
+    door = before()
+    with door.crowd(3) as clients:
+        for client in clients:
+            client.ask(query("BEGIN"))
+        assert [client.value(f"SHOW {CHECKS}") for client in clients] == ["0"] * 3
+    assert [CHECKS.encode() in packet for packet in frontier.packets[:2]] == [True, False]
+    assert sum(CHECKS.encode() in packet for packet in frontier.packets) == 1
+    assert len(frontier.packets) >= 4
+    assert frontier.versions.count(PROTOCOL_3_0) == 0
+    with pytest.raises(Refused, match=sqlstate):
+        door.raw(**{CHECKS: "2s"})
+
+
+def test_a_server_that_is_as_old_as_can_be(frontier: Frontier, before: Callable[[], Door]) -> None:
+    frontier.refuse = error("0A000", "unsupported frontend protocol 3.2")
+    frontier.refuse_checks = error("42704", f'unrecognized configuration parameter "{CHECKS}"')
+    with before().raw() as client:
+        assert client.value(f"SHOW {CHECKS}") == "0"
+    assert frontier.versions.count(PROTOCOL_3_2) == 1
 
 
 def test_a_herd_of_cancels_costs_the_server_one_process_at_a_time(

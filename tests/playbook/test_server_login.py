@@ -16,12 +16,14 @@ from sluice_proxy.errors import (
 )
 from sluice_proxy.targets.capacity import Capacity
 from sluice_proxy.targets.server_login import (
+    CHECK_INTERVAL,
     Channel,
     Credentials,
     DeriveKeys,
     Greeting,
     Read,
-    VersionRefused,
+    Wishes,
+    WishRefused,
     Write,
     WrongPassword,
     log_in,
@@ -141,7 +143,8 @@ def test_trusted() -> None:
     assert (greeting.pid, greeting.secret) == (7, b"\0\0\0\x09")
     assert greeting.capacity == Capacity(100, 5)
     assert server.sent[0] == messages.startup(
-        [(b"user", b"app"), (b"database", b"shop"), (b"DateStyle", b"ISO")], minor=2
+        [(b"user", b"app"), (b"database", b"shop"), CHECK_INTERVAL, (b"DateStyle", b"ISO")],
+        minor=2,
     )
     assert server.sent[1].startswith(b"Q")
     assert server.script == b""
@@ -240,17 +243,54 @@ def test_a_server_negotiates_once() -> None:
 @pytest.mark.parametrize("sqlstate", ["0A000", "08P01"])
 def test_a_server_that_refuses_the_version_outright(sqlstate: str) -> None:
     refusal_of_version = error(sqlstate, "unsupported frontend protocol 3.2")
-    with pytest.raises(VersionRefused):
+    with pytest.raises(WishRefused) as caught:
         Server(refusal_of_version).run()
-    with pytest.raises(ServerRejected) as caught:
-        Server(refusal_of_version, channel=Channel(minor=0)).run()
-    assert not isinstance(caught.value, VersionRefused)
+    assert caught.value.less == Wishes(minor=0)
+    with pytest.raises(ServerRejected):
+        Server(refusal_of_version, channel=Channel(wishes=caught.value.less)).run()
 
 
 def test_a_server_that_knows_3_0_alone_is_asked_for_that() -> None:
-    server = Server(OK + READY + CAPACITY, channel=Channel(minor=0))
+    server = Server(OK + READY + CAPACITY, channel=Channel(wishes=Wishes(minor=0)))
     server.run()
     assert server.sent[0][4:8] == b"\0\3\0\0"
+
+
+UNKNOWN = 'unrecognized configuration parameter "client_connection_check_interval"'
+UNABLE = "ungültiger Wert für Parameter »client_connection_check_interval«: »1000«"
+POOLER = "unsupported startup parameter: client_connection_check_interval"
+
+
+@pytest.mark.parametrize(
+    "refusal_of_checks",
+    [OK + error("42704", UNKNOWN), OK + VERSION + error("22023", UNABLE), error("08P01", POOLER)],
+)
+def test_a_server_that_cannot_look_after_its_clients(refusal_of_checks: bytes) -> None:
+    with pytest.raises(WishRefused) as caught:
+        Server(refusal_of_checks).run()
+    assert caught.value.less == Wishes(checks=False)
+    with pytest.raises(ServerRejected, match="client_connection_check_interval"):
+        Server(refusal_of_checks, channel=Channel(wishes=Wishes(0, False))).run()
+    server = Server(OK + READY + CAPACITY, channel=Channel(wishes=caught.value.less))
+    server.run()
+    assert CHECK_INTERVAL[0] not in server.sent[0]
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        (b"client_connection_check_interval", b"5s"),
+        (b"Client_Connection_Check_Interval", b"0"),
+        (b"options", b"-c client_connection_check_interval=5s"),
+        (b"options", b"-c work_mem=1MB --client-connection-check-interval=5s"),
+    ],
+)
+def test_a_client_says_itself_how_often_it_is_looked_after(own: tuple[bytes, bytes]) -> None:
+    server = Server(OK + READY + CAPACITY, Credentials("app", "", "shop", (own,)))
+    server.run()
+    assert server.sent[0] == messages.startup(
+        [(b"user", b"app"), (b"database", b"shop"), own], minor=2
+    )
 
 
 def test_names_keep_the_bytes_that_the_client_sent() -> None:
@@ -287,7 +327,7 @@ def test_a_server_that_does_not_know_the_password_is_found_out() -> None:
 def test_an_error_without_its_fields_is_an_error(body: bytes) -> None:
     """Pitfall 49."""
     with pytest.raises(ServerRejected):
-        Server(messages.message(b"E", body), channel=Channel(minor=0)).run()
+        Server(messages.message(b"E", body), channel=Channel(wishes=Wishes(minor=0))).run()
 
 
 @pytest.mark.parametrize(
@@ -317,7 +357,7 @@ def test_refusals_that_pass(sqlstate: str) -> None:
 def test_refusals_for_good(sqlstate: str) -> None:
     """Pitfall 45: the server's own SQLSTATE and words."""
     with pytest.raises(ServerRejected) as caught:
-        Server(error(sqlstate)).run()
+        Server(error(sqlstate), channel=Channel(wishes=Wishes(minor=0))).run()
     assert not isinstance(caught.value, WrongPassword)
     assert not caught.value.transient
     expected = ErrorFields("FATAL", sqlstate, "no", "a hint", "a detail")

@@ -11,6 +11,7 @@ from sluice_proxy.session import suspects
 from sluice_proxy.session.pinning import PinReason
 from sluice_proxy.session.settings import Settings, from_rows
 from sluice_proxy.session.suspects import NOBODY, Suspects
+from sluice_proxy.targets.server_login import CHECK_INTERVAL
 from sluice_proxy.wire import messages
 
 # Every name and operator is the catalog's own, whatever the session's search_path is.
@@ -29,6 +30,10 @@ _WITHOUT_TIMEOUT = (
     b"SELECT 's', 'statement_timeout', pg_catalog.current_setting('statement_timeout');"
     b" SET LOCAL statement_timeout TO 0; "
 )
+# What the proxy asks for at the start of its connections is nothing that a client has set.
+_NOT_OUR_OWN = (
+    b" AND NOT (name OPERATOR(pg_catalog.=) '%b' AND setting OPERATOR(pg_catalog.=) '%b')"
+) % CHECK_INTERVAL
 _STARTUP_ONLY = (
     b" UNION ALL SELECT 'o', name, setting FROM pg_catalog.pg_settings"
     b" WHERE source OPERATOR(pg_catalog.=) 'client'"
@@ -88,9 +93,10 @@ class Question:
         """The Query message."""
         parts = []
         if self.settings:
-            text = _SETTINGS % self.source
+            at_start = self.source == b"client"
+            text = _SETTINGS % self.source + (_NOT_OUR_OWN if at_start else b"")
             text += _HIDDEN % messages.literal(_array((b"role", *self.names)))
-            parts.append(text + (_STARTUP_ONLY if self.source == b"client" else b""))
+            parts.append(text + (_STARTUP_ONLY if at_start else b""))
         if self.functions:
             parts.append(suspects.QUESTION)
         if self.objects:

@@ -6,9 +6,9 @@ what the server said of itself, or raises the ProxyError that clients are told.
 
 import hashlib
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from struct import Struct
-from typing import Any
+from typing import Any, Final
 
 from sluice_proxy.errors import ErrorFields, ServerProtocolError, ServerRejected, ServerUnavailable
 from sluice_proxy.targets.capacity import Capacity
@@ -26,6 +26,11 @@ _CAPACITY_QUERY = messages.query(
     b" current_setting('superuser_reserved_connections'),"
     b" coalesce(current_setting('reserved_connections', true), '0')"
 )
+
+CHECK_INTERVAL: Final = (b"client_connection_check_interval", b"1000")
+"""The parameter, since PostgreSQL 14, by which a server looks in so many milliseconds whether
+its client is still there while it executes. Without it a statement of a proxy that was killed runs
+to its end, and counts on the server beside the connections of the pod that took its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,25 +81,40 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is asked for although a server may refuse to log anybody in who asks.
+
+    `minor` is the protocol version, `checks` stands for CHECK_INTERVAL.
+    """
+
+    minor: int = c.NEWEST_MINOR
+    checks: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Channel:
     """What the login goes over, and what may be said there.
 
     `binding` is what the server's certificate gives for SCRAM-SHA-256-PLUS. `cleartext`:
-    the password itself may be sent. `minor` is the protocol version to ask for.
+    the password itself may be sent.
     """
 
     encrypted: bool = False
     binding: bytes | None = None
     cleartext: bool = False
-    minor: int = c.NEWEST_MINOR
+    wishes: Wishes = Wishes()
 
 
 class WrongPassword(ServerRejected):
     """The server refused the password. Not for good: the Secret may be about to change."""
 
 
-class VersionRefused(ServerRejected):
-    """The server does not negotiate protocol versions: ask again for 3.0."""
+class WishRefused(Exception):
+    """The server may let in who asks for `less`."""
+
+    def __init__(self, less: Wishes):
+        super().__init__()
+        self.less = less
 
 
 Steps = Generator[Command, Any, Any]
@@ -103,33 +123,54 @@ Steps = Generator[Command, Any, Any]
 def log_in(
     credentials: Credentials, channel: Channel = Channel()
 ) -> Generator[Command, Any, Greeting]:
-    """From the StartupMessage to the first ReadyForQuery, and the server's capacity."""
-    yield Write(_startup(credentials, channel.minor))
-    kind, body = yield from _first_answer(channel.minor)
-    yield from _authenticate(credentials, channel, kind, body)
-    greeting = yield from _greeting()
+    """From the StartupMessage to the first ReadyForQuery, and the server's capacity.
+
+    Raises WishRefused where that is what the server refuses.
+    """
+    wishes = channel.wishes
+    yield Write(_startup(credentials, wishes))
+    try:
+        kind, body = yield from _first_answer(wishes)
+        yield from _authenticate(credentials, channel, kind, body)
+        greeting = yield from _greeting()
+    except ServerRejected as error:
+        if wishes.checks and _is_about_checks(error):
+            raise WishRefused(replace(wishes, checks=False)) from None
+        raise
     greeting.capacity = yield from _capacity()
     return greeting
 
 
-def _startup(credentials: Credentials, minor: int) -> bytes:
+def _startup(credentials: Credentials, wishes: Wishes) -> bytes:
     names = (
         (b"user", credentials.user.encode("utf-8", "surrogateescape")),
         (b"database", credentials.database.encode("utf-8", "surrogateescape")),
     )
-    return messages.startup((*names, *credentials.parameters), minor)
+    own = (CHECK_INTERVAL,) if wishes.checks and not _chooses(credentials.parameters) else ()
+    return messages.startup((*names, *own, *credentials.parameters), wishes.minor)
 
 
-def _first_answer(minor: int) -> Generator[Command, Any, tuple[int, bytes]]:
+def _chooses(parameters: tuple[tuple[bytes, bytes], ...]) -> bool:
+    """Whether these set CHECK_INTERVAL themselves, by its name or in `options`."""
+    words = b" ".join(word for pair in parameters for word in pair)
+    # "-c some-name" and "--some-name" are some_name.
+    return CHECK_INTERVAL[0] in words.lower().replace(b"-", b"_")
+
+
+def _is_about_checks(error: ServerRejected) -> bool:
+    """The server does not know the parameter, or cannot do it on its system; in any language."""
+    return CHECK_INTERVAL[0].decode() in error.message
+
+
+def _first_answer(wishes: Wishes) -> Generator[Command, Any, tuple[int, bytes]]:
     """What comes after the server said which version it speaks, if it had to."""
+    minor = wishes.minor
     try:
         kind, body = yield from _next()
     except ServerRejected as error:
         # What PostgreSQL says of a version, and what others do who never heard of one.
-        if minor and error.sqlstate in ("0A000", "08P01"):
-            raise VersionRefused(
-                error.message, hint=error.hint, sqlstate=error.sqlstate, detail=error.detail
-            ) from None
+        if minor and error.sqlstate in ("0A000", "08P01") and not _is_about_checks(error):
+            raise WishRefused(replace(wishes, minor=0)) from None
         raise
     if kind != c.NEGOTIATE_PROTOCOL_VERSION:
         return kind, body

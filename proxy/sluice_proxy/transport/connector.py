@@ -35,7 +35,8 @@ from sluice_proxy.targets.server_login import (
     DeriveKeys,
     Greeting,
     Read,
-    VersionRefused,
+    Wishes,
+    WishRefused,
     Write,
     WrongPassword,
     log_in,
@@ -117,8 +118,8 @@ class Connector:
         self.route = route
         self.health = health
         self.hub: Hub
-        # Servers that refuse any version but 3.0 outright.
-        self._oldest: set[Target] = set()
+        # What each server has granted to whoever was let in last.
+        self._granted: dict[Target, Wishes] = {}
         # Who waits for the next CancelRequest to a server while one is on its way.
         self._cancels: dict[ServerConnection, list[Callable[[bool], None]]] = {}
 
@@ -173,7 +174,8 @@ class Connector:
         refused: WrongPassword | None = None
         for password in route.roles.passwords(key.user):
             try:
-                return await self._log_in(attempt, password)
+                wishes = self._granted.get(route.target, Wishes())
+                return await self._log_in(attempt, password, wishes)
             except WrongPassword as error:
                 refused = error
         if refused is None:
@@ -187,19 +189,16 @@ class Connector:
         # It worked before: the role's password changed, and its Secret will follow.
         raise ServerUnavailable(refused.message, sqlstate=refused.sqlstate)
 
-    async def _log_in(self, attempt: Attempt, password: str) -> ServerConnection:
-        """Asks for the newest protocol version; for 3.0 where that is refused outright."""
-        target = attempt.route.target
-        if target in self._oldest:
-            return await self._log_in_with(attempt, password, 0)
+    async def _log_in(self, attempt: Attempt, password: str, wishes: Wishes) -> ServerConnection:
+        """Asks for less where the server refuses what is wished for."""
         try:
-            return await self._log_in_with(attempt, password, c.NEWEST_MINOR)
-        except VersionRefused:
-            server = await self._log_in_with(attempt, password, 0)
-        self._oldest.add(target)
+            server = await self._enter(attempt, password, wishes)
+        except WishRefused as error:
+            return await self._log_in(attempt, password, error.less)
+        self._granted[attempt.route.target] = wishes
         return server
 
-    async def _log_in_with(self, attempt: Attempt, password: str, minor: int) -> ServerConnection:
+    async def _enter(self, attempt: Attempt, password: str, wishes: Wishes) -> ServerConnection:
         key, route = attempt.key, attempt.route
         conversation = Conversation(self._loop)
         stream, origin = await self._dial(route, conversation)
@@ -207,7 +206,7 @@ class Connector:
             origin.encrypted,
             server_end_point(stream.peer_certificate),
             cleartext=origin.encrypted or route.mode == "Disable",
-            minor=minor,
+            wishes=wishes,
         )
         try:
             login = log_in(_credentials(key, password), channel)

@@ -138,6 +138,11 @@ def spelled_names(answers: list[Message]) -> list[Message]:
     return answers
 
 
+def looked_after(answers: list[Message]) -> list[Message]:
+    """client_connection_check_interval: 1s on the proxy's own connections, 0 by default."""
+    return _without_rows(answers)
+
+
 def reset_and_shown(answers: list[Message]) -> list[Message]:
     """A startup parameter that is RESET and looked at in one simple query string.
 
@@ -170,6 +175,7 @@ ALWAYS: tuple[Normaliser, ...] = (
 SOME: tuple[Normaliser, ...] = (
     statement_names,
     setting_sources,
+    looked_after,
     unset_is_empty,
     temporary_schemas,
     healed_plans,

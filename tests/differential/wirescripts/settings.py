@@ -8,6 +8,7 @@ SET = query("SET work_mem = '99kB'")
 SHOW = query("SHOW work_mem")
 PATH = query("SHOW search_path")
 FAIL = query("SELECT 1/0")
+CHECKS = "client_connection_check_interval"
 QUOTED = "SELECT current_setting('search_path'), current_schemas(false)::text"
 
 
@@ -99,6 +100,13 @@ SCRIPTS = [
     story("sources in pg_settings", SET, query("SELECT setting, source, reset_val FROM pg_settings "
           "WHERE name IN ('work_mem', 'DateStyle', 'application_name')"), parameters={"options":
           "-c work_mem=123kB"}, exceptions=("setting_sources",), pitfalls=(31, 32)),
+    story("how often the server looks after its client", query(f"SHOW {CHECKS}"), query("SELECT "
+          f"setting, source, reset_val FROM pg_settings WHERE name = '{CHECKS}'"),
+          query(f"SET {CHECKS} = '5s'; RESET {CHECKS}"), query(f"SHOW {CHECKS}"),
+          exceptions=("looked_after",), pitfalls=(32,)),
+    story("how often by the client's own choice", *kept(f"SET {CHECKS} = '5s'", show=f"SHOW "
+          f"{CHECKS}"), *kept("SET work_mem = '99kB'", f"SET {CHECKS} = 0", show=f"SHOW {CHECKS}"),
+          pitfalls=(32,)),
     story("RESET ALL", query("SET work_mem = '99kB'; SET my.own = 'x'; SET TimeZone = 'Asia/Tokyo'"
           "; SET application_name = 'n'"), query("RESET ALL"), query("SHOW work_mem; SHOW my.own; "
           "SHOW TimeZone; SHOW application_name"), pitfalls=(32,)),

@@ -53,6 +53,17 @@ PARAMETERS = [
           query("ROLLBACK"), parameters={"default_transaction_read_only": "on"}, pitfalls=(31,)),
     story("a statement_timeout", query("SELECT pg_sleep(9)"), query("SHOW statement_timeout"),
           parameters={"statement_timeout": "40"}, pitfalls=(31,)),
+    story("a client_connection_check_interval", query("SHOW client_connection_check_interval"),
+          query("RESET ALL"), query("SHOW client_connection_check_interval"), parameters={
+          "Client_connection_check_interval": "2s"}, pitfalls=(31,)),
+    story("the proxy's own client_connection_check_interval", query("SHOW "
+          "client_connection_check_interval"), query("DISCARD ALL"), query("SHOW "
+          "client_connection_check_interval"), parameters={"client_connection_check_interval":
+          "1s"}, pitfalls=(31,)),
+    story("a client_connection_check_interval in options", query("SHOW "
+          "client_connection_check_interval"), query("SET client_connection_check_interval = 0"),
+          query("SHOW client_connection_check_interval"), parameters={"options":
+          "--client-connection-check-interval=2s"}, pitfalls=(31,)),
     story("extra_float_digits", query("SELECT 0.1::float8 + 0.2"), query("SHOW "
           "extra_float_digits"), parameters={"extra_float_digits": "0"}, pitfalls=(31,)),
     story("a role", query("SELECT current_user, session_user"), query("RESET ROLE"), query("SELECT "

@@ -35,9 +35,16 @@ def test_only_what_is_wanted_is_asked_for() -> None:
     assert b"SELECT 'o'" in start
 
 
-def test_no_word_depends_on_the_search_path() -> None:
+def test_what_the_proxy_started_its_connection_with_is_no_clients() -> None:
+    start = text(Question(True, False, source=b"client"))
+    assert start.count(b"'client_connection_check_interval'") == 1
+    assert b"check_interval" not in text(Question(True, False)), "but what it has SET is"
+
+
+@pytest.mark.parametrize("source", [b"session", b"client"])
+def test_no_word_depends_on_the_search_path(source: bytes) -> None:
     """An operator or a table of the client's own must not answer for the catalogs."""
-    asked = text(Question(True, True))
+    asked = text(Question(True, True, source=source))
     for word in asked.replace(b"(", b" ").split():
         assert not word.startswith(b"pg_") or word.startswith(b"pg_catalog.")
     assert b" = " not in asked
