@@ -46,7 +46,7 @@
 # What happened to a DatabaseProxy; the same again is counted in the Event that is there.
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [get, create, patch]
 {{- end -}}
 
 {{/* What the operator may do in its own namespace. */}}
