@@ -89,8 +89,7 @@ def divide(question: Question) -> Division:
     """Who may open how much from now on; equal to the present if nothing has to change."""
     memory = _remembered(question)
     if question.budget is None:
-        is_open = not (question.fleet.total and question.members)
-        return Division(_unknown(question), memory, fits=is_open)
+        return Division(_unknown(question), memory, fits=not question.members)
     ledger = _Ledger(question, question.budget, memory)
     fleet = ledger.fleet()
     agreed = _agreed(question.members)
@@ -123,8 +122,11 @@ def even(amount: int, count: int) -> list[int]:
 
 
 def _unknown(question: Question) -> Fleet:
-    """Until a pod has logged in: equal parts for all that may be there, one that surges too."""
-    if question.fleet.total:
+    """Until a pod has logged in: equal parts for all that may be there, one that surges too.
+
+    They stay while there are pods that may have read them: no more come before one has.
+    """
+    if question.fleet.total or (question.fleet.parts > 1 and question.members):
         return question.fleet
     return Fleet(parts=question.replicas + 1)
 

@@ -49,9 +49,12 @@ def test_even_parts_differ_by_one_at_most() -> None:
 
 
 def test_until_a_pod_knows_the_budget_each_takes_a_small_part() -> None:
-    division = divide(Question(2, None, Fleet(), (Member("a"), Member("b"))))
-    assert division.fleet == Fleet(parts=3)
-    assert division.settled
+    first = divide(Question(2, None, Fleet()))
+    assert first.fleet == Fleet(parts=3)
+    assert first.fits
+    more = divide(Question(5, None, first.fleet, (Member("a"), Member("b"))))
+    assert more.fleet == Fleet(parts=3)
+    assert not more.fits
 
 
 def test_a_budget_that_nobody_knows_any_more_leaves_everything_as_it_was() -> None:
@@ -150,3 +153,9 @@ def test_small_differences_are_left_alone_while_pods_come_and_go() -> None:
     leaving = Member("c", terminating=True, limit=25, open=25, current=True)
     division = divide(Question(2, 90, present, (member("a", 26), member("b", 26), leaving)))
     assert shares(division) == {"a": 26, "b": 26}
+
+
+def test_a_pod_that_ends_may_have_read_the_newest_document_last() -> None:
+    leaving = Member("a", terminating=True, limit=10, open=10)
+    division = divide(Question(2, 90, fleet(90, 3, a=41, b=40), (member("b", 40), leaving)))
+    assert division.memory.ceilings["a"] == 41
