@@ -75,6 +75,9 @@ def _progressing(seen: Seen) -> Verdict:
         return yes(Reason.CONFIGURATION_PENDING, what)
     if seen.missing is not None:
         return blamed(Reason.BLOCKED, Reason.BLOCKED.meaning)
+    if not seen.answers:
+        what = "no ready pod has told yet which configuration it serves"
+        return yes(Reason.CONFIGURATION_PENDING, what)
     return no(Reason.SETTLED)
 
 
@@ -106,11 +109,5 @@ def _not_served(verdicts: Verdicts) -> Verdict:
     """Why there is no pod, by the first condition that knows."""
     for kind in (conditions.ACCEPTED, conditions.CREDENTIALS_READY, conditions.PROGRESSING):
         if verdicts[kind].fails:
-            return _unless_settled(verdicts[kind])
-    return no(Reason.PODS_NOT_READY, Reason.PODS_NOT_READY.meaning)
-
-
-def _unless_settled(verdict: Verdict) -> Verdict:
-    if verdict.reason != Reason.SETTLED:
-        return verdict
+            return verdicts[kind]
     return no(Reason.PODS_NOT_READY, Reason.PODS_NOT_READY.meaning)

@@ -25,7 +25,7 @@ def status(seen: Seen, old: Mapping[str, Any], now: float, *, pool_due: bool) ->
     """The status to show; equal to `old` if nothing is worth a write.
 
     `pool_due` tells whether a minute has passed since the pool's figures were last
-    written; until then the old ones stay.
+    written; until then the old ones stay, but for the budget.
     """
     verdicts = judge(seen)
     all_of_them = {**verdicts, **kstatus(verdicts, seen.deployment)}
@@ -35,7 +35,7 @@ def status(seen: Seen, old: Mapping[str, Any], now: float, *, pool_due: bool) ->
         "conditions": _conditions(all_of_them, old.get("conditions") or (), seen.generation, now),
         "replicas": sum(not pod.terminating for pod in seen.pods),
         "readyReplicas": sum(pod.serving for pod in seen.pods),
-        "pool": old["pool"] if "pool" in old and not pool_due else _pool(seen),
+        "pool": _pool(seen, None if pool_due else old.get("pool")),
         "targets": rows(seen),
         **_endpoint(seen.inputs),
         "configHash": _config_hash(seen, old),
@@ -52,7 +52,9 @@ def next_look(seen: Seen) -> float:
         return 10.0 if verdicts[conditions.PROGRESSING].holds else 30.0
     if verdicts[conditions.PROGRESSING].holds:
         return 1.0
-    return 30.0 if verdicts[conditions.TARGETS_AVAILABLE].holds else 3.0
+    # Where pods do not agree, one of them is about to find out.
+    agreed = all(target.health == "Available" for target in seen.targets)
+    return 30.0 if verdicts[conditions.TARGETS_AVAILABLE].holds and agreed else 3.0
 
 
 def timestamp(now: float) -> str:
@@ -111,7 +113,10 @@ def _config_hash(seen: Seen, old: Mapping[str, Any]) -> str:
     return seen.config_hash if seen.inputs is not None else ""
 
 
-def _pool(seen: Seen) -> dict[str, int]:
-    """The budget is the fleet's; the rest are sums over the pods that answered."""
+def _pool(seen: Seen, old: Mapping[str, int] | None) -> dict[str, int]:
+    """The budget is the fleet's; the rest are sums over the pods that answered, or as of `old`."""
+    budget = fleet_budget(seen)
+    if old is not None:
+        return {**old, "budget": old["budget"] if budget is None else budget}
     total = sum((state.pool for state in seen.states.values()), PoolState())
-    return asdict(replace(total, budget=fleet_budget(seen) or 0))
+    return asdict(replace(total, budget=budget or 0))

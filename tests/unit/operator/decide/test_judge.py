@@ -129,6 +129,7 @@ def test_pods_that_do_not_answer_tell_nothing() -> None:
     seen = replace(WELL, states={})
     assert told(seen)["TargetsAvailable"] == ("Unknown", "NoAnswer")
     assert told(seen)["Ready"] == ("Unknown", "NoAnswer")
+    assert told(seen)["Progressing"] == ("True", "ConfigurationPending")
 
 
 def test_those_of_before_a_change_serve_until_it_has_come() -> None:

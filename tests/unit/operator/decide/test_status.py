@@ -80,6 +80,15 @@ def test_the_pools_figures_wait_for_their_minute() -> None:
     assert of(busier, old, due=True)["pool"]["clients"] == 500
 
 
+def test_the_budget_does_not_wait() -> None:
+    old = of(replace(WELL, states=both(fleet_budget=None)))
+    assert old["pool"]["budget"] == 0
+    known = of(WELL, old, due=False)
+    assert known["pool"] == {**old["pool"], "budget": 90}
+    silent = of(replace(WELL, states={}), known, due=False)
+    assert silent["pool"]["budget"] == 90
+
+
 @pytest.mark.parametrize(
     ("a", "b", "budget"),
     [(90, 90, 90), (90, 45, 45), (90, None, 90), (None, None, 0)],
@@ -158,7 +167,9 @@ def test_each_target_is_told_by_the_pod_that_sees_it_best() -> None:
         (replace(NOBODY, inputs=None, missing=SECRET), 30),
         (replace(WELL, deployment=deployment(updatedReplicas=1)), 1),
         (replace(WELL, states={"a": state(config_hash="old"), "b": state()}), 1),
+        (replace(WELL, states={}), 1),
         (replace(WELL, states=both(unavailable("Unreachable"))), 3),
+        (replace(WELL, states={"a": state(unavailable("AuthFailure")), "b": state()}), 3),
     ],
 )
 def test_when_to_look_again(seen: Seen, seconds: float) -> None:
