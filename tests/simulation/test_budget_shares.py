@@ -15,13 +15,16 @@ import pytest
 
 from sluice_operator.decide import budget as rules
 from sluice_operator.decide.budget import Member, Memory, Question
-from sluice_proxy.config import Fleet
+from sluice_proxy.config import Fleet, PodShare
 from sluice_proxy.targets.capacity import pod_limit
 
 
 @dataclass
 class SimulatedPod:
-    """A pod: which of the documents it has read, and what it has open."""
+    """A pod: which of the documents it has read, and what it has open.
+
+    It `knows` the budget once it may open something.
+    """
 
     name: str
     document: int
@@ -29,6 +32,7 @@ class SimulatedPod:
     terminating: bool = False
     draining: bool = False
     silent: bool = False
+    knows: bool = False
     open: int = 0
     busy: int = 0
     limit: int = 0
@@ -73,8 +77,8 @@ class World:
             self.deployed = self.replicas
 
     def _known_budget(self) -> int | None:
-        answering = any(pod.running and not pod.silent for pod in self.pods)
-        return self.budget if answering else None
+        known = any(pod.running and not pod.silent and pod.knows for pod in self.pods)
+        return self.budget if known else None
 
     def _member(self, pod: SimulatedPod) -> Member:
         answers = pod.running and not pod.silent
@@ -126,6 +130,7 @@ class World:
         told = pod_limit(self.documents[pod.document], pod.name, self.budget)
         # One more than it needs now is for its clients that begin a transaction later.
         pod.limit = min(pod.limit, pod.open + 1) if pod.draining else told
+        pod.knows = pod.knows or pod.limit > 0
 
     def _work(self, pod: SimulatedPod) -> None:
         dice = self.dice
@@ -179,16 +184,27 @@ def named(world: World) -> dict[str, int]:
 @pytest.mark.parametrize("budget", [15, 90, 450])
 @pytest.mark.parametrize("replicas", [1, 2, 4])
 def test_a_fleet_at_rest_has_almost_all_of_it(budget: int, replicas: int) -> None:
-    dice = random.Random(budget)
-    world = World(dice, budget, replicas)
+    world = World(random.Random(budget), budget, replicas)
+    until_rest(world)
+    documents = len(world.documents)
+    for _ in range(100):
+        world.operate()
+    assert len(world.documents) == documents
+
+
+@pytest.mark.parametrize("budget", [15, 90, 450])
+@pytest.mark.parametrize("replicas", [1, 2, 4])
+def test_a_fleet_that_died_comes_back(budget: int, replicas: int) -> None:
+    """All had been given to pods of which none is left."""
+    world = World(random.Random(budget), budget, replicas)
+    world.documents.append(Fleet(total=budget, shares=(PodShare("gone", budget),)))
+    until_rest(world)
+
+
+def until_rest(world: World) -> None:
     for _ in range(300):
         world.operate()
         world.step()
     assert world.settled
-    documents = len(world.documents)
-    assert sum(pod.limit for pod in world.pods) == budget - (replicas + 1) * rules.starters_share(
-        budget, replicas
-    )
-    for _ in range(100):
-        world.operate()
-    assert len(world.documents) == documents
+    starters = (world.replicas + 1) * rules.starters_share(world.budget, world.replicas)
+    assert sum(pod.limit for pod in world.pods) == world.budget - starters

@@ -61,7 +61,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`fleet` is what the present document says, `budget` is B, None while no pod knows it.
+    """`fleet` is what the present document says, `budget` is B, None if no pod tells it.
 
     `members` come in the order in which they are served when there is not enough.
     """
@@ -87,6 +87,7 @@ class Division:
 
 def divide(question: Question) -> Division:
     """Who may open how much from now on; equal to the present if nothing has to change."""
+    question = replace(question, budget=_budget(question))
     memory = _remembered(question)
     if question.budget is None:
         return Division(_unknown(question), memory, fits=not question.members)
@@ -119,6 +120,16 @@ def even(amount: int, count: int) -> list[int]:
         return []
     each, rest = divmod(max(0, amount), count)
     return [each + (index < rest) for index in range(count)]
+
+
+def _budget(question: Question) -> int | None:
+    """B, or what it was: pods that have no share open nothing, and so never ask the server.
+
+    If it has become smaller, they take that much less by themselves.
+    """
+    if question.budget is None and any(member.answers for member in question.members):
+        return question.fleet.total or None
+    return question.budget
 
 
 def _unknown(question: Question) -> Fleet:
@@ -197,7 +208,8 @@ class _Ledger:
         self._starting = len(starting)
         places = max(question.replicas + 1, self._starting)
         left = max(0, budget - self._held() - self._shared()) // places
-        self._others = min(starters_share(budget, question.replicas), left)
+        wished = starters_share(budget, question.replicas)
+        self._others = min(wished, left)
         # The first document had no shares yet, and large parts: who started by it is here.
         most = max(self._others, self._unnamed if question.fleet.total else 0)
         self._spare = sum(max(most, ceiling) for ceiling in starting)
@@ -209,6 +221,10 @@ class _Ledger:
         self._is_calm = self._may_grow and not (
             self._fixed or self._missing or self._starting or self._coming
         )
+        # Whoever came while there was less, or lost the document, left nothing to start with.
+        self._lacks = self._is_calm and self._others < wished
+        if self._lacks:
+            self._spare = max(self._spare, wished * places)
         self._targets = self._aims()
 
     def fleet(self) -> Fleet:
@@ -278,7 +294,7 @@ class _Ledger:
     def _lower(self) -> dict[str, int]:
         """Everybody's share after who has too much was told so."""
         present = {member.name: self._present(member) for member in self._sharing}
-        if self.wanting() or self.taken() > self._budget:
+        if self._lacks or self.wanting() or self.taken() > self._budget:
             return {name: min(share, self._targets[name]) for name, share in present.items()}
         return present
 

@@ -64,6 +64,27 @@ def test_a_budget_that_nobody_knows_any_more_leaves_everything_as_it_was() -> No
     assert not division.fits
 
 
+def test_pods_without_a_share_get_one_of_the_budget_that_was() -> None:
+    """All that had one are gone; those that came may open nothing, and so learn of no budget."""
+    present = fleet(90, 0, gone=45, lost=45)
+    came = (member("a", 0), member("b", 0))
+    first = divide(Question(2, None, present, came, now=100.0))
+    assert shares(first).get("a", 0) == 0
+    later = Question(2, None, first.fleet, came, first.memory, now=100.0 + HOLD_SECONDS)
+    assert divide(later).fleet == fleet(90, 3, a=41, b=40)
+
+
+def test_a_fleet_that_has_left_nothing_for_starters_makes_room_for_them() -> None:
+    present = fleet(90, 0, a=45, b=45)
+    first = divide(Question(2, 90, present, (member("a", 45), member("b", 45))))
+    assert first.fleet == fleet(90, 0, a=41, b=40)
+    assert not first.settled
+    told = (member("a", 41), member("b", 40))
+    second = divide(Question(2, 90, first.fleet, told))
+    assert second.fleet == fleet(90, 3, a=41, b=40)
+    assert divide(Question(2, 90, second.fleet, told)).settled
+
+
 def test_the_first_division_names_everybody() -> None:
     present = Fleet(parts=3)
     question = Question(2, 90, present, (member("a", 3), member("b", 3)))
