@@ -69,6 +69,11 @@ def ca_secret(proxy: str) -> str:
     return f"{proxy}-proxy-ca"
 
 
+def remembered(proxy: str) -> tuple[str, ...]:
+    """The Secrets that hold what cannot be made again as it was."""
+    return ca_key_secret(proxy), tls_secret(proxy), config_secret(proxy)
+
+
 def children(proxy: str) -> tuple[tuple[str, str], ...]:
     """Kind and name of everything that may be made for a proxy."""
     return (

@@ -46,14 +46,17 @@ class Objects:
         namespace, name = proxy.metadata.namespace, proxy.metadata.name
         if fresh:
             await self._list_anew(namespace, name)
-        secrets, services = await asyncio.gather(
-            self._secrets(proxy, fresh=fresh), self._services(proxy, fresh=fresh)
+        secrets, services, kept = await asyncio.gather(
+            self._secrets(proxy, fresh=fresh),
+            self._services(proxy, fresh=fresh),
+            self._kept(namespace, name),
         )
         ours = self._store.of_proxy(namespace, name)
+        labelled = {child_key(item): item for item in ours if item["kind"] != "Pod"}
         return Observed(
             secrets=secrets,
             services=services,
-            children={child_key(item): item for item in ours if item["kind"] != "Pod"},
+            children={**kept, **labelled},
             pods=tuple(
                 pod(item) for item in ours if item["kind"] == "Pod" and not is_finished(item)
             ),
@@ -90,6 +93,9 @@ class Objects:
 
     async def _one(self, key: ObjectKey, *, fresh: bool) -> Manifest | None:
         self._store.want(key)
+        return await self._known(key, fresh=fresh)
+
+    async def _known(self, key: ObjectKey, *, fresh: bool) -> Manifest | None:
         known = None if fresh else self._store.get(key)
         if known is not None or (self._store.is_absent(key) and not fresh):
             return known
@@ -116,6 +122,15 @@ class Objects:
         self._store.forget(known - set(found))
         for item in found.values():
             self._store.put(item)
+
+    async def _kept(self, namespace: str, proxy: str) -> Children:
+        """What the next document and certificates are made from, by name.
+
+        By its labels, one that somebody took them from would be lost, and its CA made anew.
+        """
+        wanted = [("Secret", namespace, name) for name in names.remembered(proxy)]
+        found = await asyncio.gather(*(self._known(key, fresh=False) for key in wanted))
+        return {child_key(item): item for item in found if item is not None}
 
     async def _secrets(self, proxy: DatabaseProxy, *, fresh: bool) -> dict[str, dict[str, bytes]]:
         namespace, wanted = proxy.metadata.namespace, sorted(secret_names(proxy.spec))

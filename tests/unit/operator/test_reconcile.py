@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sluice_operator import names
 from sluice_operator.cluster.errors import ApiError, Forbidden, Gone, Rejected, Unavailable
 from sluice_operator.cluster.objects import Objects
 from sluice_operator.cluster.recorder import Recorder
@@ -238,6 +239,19 @@ async def test_a_child_that_only_the_store_forgot_is_not_written_again(
     api.written.clear()
     await reconciler.reconcile(KEY)
     assert api.written == []
+
+
+async def test_secrets_that_lost_their_labels_get_them_back_and_are_not_made_anew(
+    api: Api, store: Store, reconciler: Reconciler
+) -> None:
+    await reconciler.reconcile(KEY)
+    remembered = [("Secret", "shop", name) for name in names.remembered("orders")]
+    before = copy.deepcopy([api.objects[key] for key in remembered])
+    for key in remembered:
+        del api.objects[key]["metadata"]["labels"]
+        store.see(api.objects[key], deleted=False)
+    await reconciler.reconcile(KEY)
+    assert [api.objects[key] for key in remembered] == before
 
 
 async def test_a_pod_with_an_old_document_is_poked_and_looked_at_soon(
