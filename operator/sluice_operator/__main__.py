@@ -149,6 +149,7 @@ async def _lead(parts: Parts, stopping: asyncio.Event) -> None:
         working.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await working
+    metrics.LEADER.set(0)
     await parts.election.release()
 
 
