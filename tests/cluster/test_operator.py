@@ -100,6 +100,8 @@ def test_a_secret_that_goes_leaves_the_last_good_configuration(namespace: Namesp
 
 def test_a_changed_secret_and_setting_are_live_without_a_restart(namespace: Namespace) -> None:
     namespace.apply(namespace.proxy())
+    # The shares of the budget are in the document as well, and settle last.
+    namespace.until("Progressing", "False", "Settled")
     before = namespace.until_ready()["status"]["configHash"]
     pods = set(namespace.pods())
     restarts = _restarts(namespace)
