@@ -55,7 +55,8 @@ class Election:
         while time.monotonic() - renewed < rules.GIVE_UP_AFTER:
             await asyncio.sleep(rules.RENEW_EVERY)
             began = time.monotonic()
-            if await self._renew():
+            # A process that was stopped for long wakes up here: another may lead already.
+            if began - renewed < rules.GIVE_UP_AFTER and await self._renew():
                 renewed = began
         self._ours = {}
         raise LeaseLost

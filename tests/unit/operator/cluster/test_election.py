@@ -1,6 +1,7 @@
 """Leading by a Lease, against an API server that fails when it is told to."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -95,6 +96,22 @@ async def test_a_leader_that_cannot_renew_stops(api: Api) -> None:
     with pytest.raises(LeaseLost):
         await asyncio.wait_for(one.hold(), 5)
     assert not one.is_leader
+
+
+async def test_a_leader_that_was_stopped_for_long_does_not_even_ask(api: Api) -> None:
+    one = candidate(api, "one")
+    await one.acquire()
+    before = api.lease
+    holding = asyncio.create_task(one.hold())
+    await asyncio.sleep(0)
+    stop_the_process(rules.GIVE_UP_AFTER)
+    with pytest.raises(LeaseLost):
+        await asyncio.wait_for(holding, 5)
+    assert api.lease == before
+
+
+def stop_the_process(seconds: float) -> None:
+    time.sleep(seconds)
 
 
 async def test_a_leader_whose_lease_was_taken_stops_at_once(
