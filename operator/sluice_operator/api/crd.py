@@ -226,12 +226,21 @@ def _version() -> Schema:
             _column("Clients", "integer", ".status.pool.clients"),
             _column("Pinned", "integer", ".status.pool.pinned"),
             _column("Age", "date", ".metadata.creationTimestamp"),
+            _wide("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason'),
+            _wide("Budget", "integer", ".status.pool.budget"),
+            _wide("Open", "integer", ".status.pool.open"),
+            _wide("Replicas", "integer", ".status.readyReplicas"),
         ],
     }
 
 
 def _column(name: str, kind: str, path: str) -> Schema:
     return {"name": name, "type": kind, "jsonPath": path}
+
+
+def _wide(name: str, kind: str, path: str) -> Schema:
+    """Shown by `kubectl get -o wide` alone."""
+    return {**_column(name, kind, path), "priority": 1}
 
 
 def _root() -> Schema:
