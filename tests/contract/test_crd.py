@@ -34,8 +34,11 @@ def test_every_field_of_the_spec_is_in_the_schema() -> None:
 
 def test_the_story_in_one_line() -> None:
     version = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]
-    columns = [column["name"] for column in version["additionalPrinterColumns"]]
-    assert columns == ["Phase", "Ready", "Endpoint", "Clients", "Pinned", "Age"]
+    columns = version["additionalPrinterColumns"]
+    shown = [column["name"] for column in columns if not column.get("priority")]
+    assert shown == ["Phase", "Ready", "Endpoint", "Clients", "Pinned", "Age"]
+    wide = [column["name"] for column in columns if column.get("priority")]
+    assert wide == ["Reason", "Budget", "Open", "Replicas"]
 
 
 def test_it_is_small_enough_to_be_applied_client_side() -> None:
