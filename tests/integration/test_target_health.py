@@ -178,7 +178,8 @@ class TestInitQuery:
         door_of: DoorOf,
     ) -> None:
         """The server goes on running it: until it has let go, nobody else may have the place."""
-        pool = PoolSettings(1, 1, init_query="SELECT pg_sleep(17.5)")
+        deaf = "SET client_connection_check_interval = 0; SELECT pg_sleep(17.5)"
+        pool = PoolSettings(1, 1, init_query=deaf)
         proxy = start_proxy(make_config(server, pool=pool), ready=False)
         proxy.wait_until(lambda: proxy.health == ["Unavailable"], "it gives up", 25.0)
         [target] = proxy.state()["targets"]

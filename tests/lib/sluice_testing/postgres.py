@@ -197,12 +197,13 @@ class Postgres:
         return int(count)
 
     def terminate_connections(self, user: str = APP_USER) -> None:
-        """pg_terminate_backend for each of them; returns when they are gone."""
-        self.fetch(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", user
-        )
+        """pg_terminate_backend for each of them; returns when they are gone.
+
+        One that is about to log in is not to be seen yet, so all are ended until there is none.
+        """
+        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"
         deadline = time.monotonic() + 15
-        while self.sample_connections(user):
+        while self.fetch(end, user):
             assert time.monotonic() < deadline, f"connections of {user} do not end"
             time.sleep(0.02)
 
