@@ -29,10 +29,15 @@ ALL_SETTINGS = f"SELECT name, coalesce(setting, '') {_REST}"
 # An implicit transaction begins with its statement; only a simple query can be asked so.
 NO_TRANSACTION = "SELECT (now() = statement_timestamp())::text"
 
+START = "-c client_connection_check_interval=1s"
+
 
 @dataclass(frozen=True)
 class Defaults:
-    """What a session has that nobody touched: asked of the server itself, past the proxy."""
+    """What a session has that nobody touched: asked of the server itself, past the proxy.
+
+    It begins as the proxy's own server connections do.
+    """
 
     digest: str
     settings: dict[str, str]
@@ -42,7 +47,7 @@ class Defaults:
 def defaults(server: Postgres, password: str, database: str) -> Defaults:
     """Of a fresh session of the tests' role."""
     dsn = server.dsn(APP_USER, password, database)
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with psycopg.connect(dsn, autocommit=True, options=START) as connection:
         cursor = psycopg.RawCursor(connection)
         row = cursor.execute(LOOK.encode(), ["fresh"]).fetchone()
         assert row is not None
