@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from kube.client import Cluster
 
-from sluice_testing import pods, shop
+from sluice_testing import fleet, pods, shop
 from sluice_testing.kubernetes import eventually, login, secret
 from sluice_testing.shop import PASSWORD, SUPERUSER_PASSWORD, Namespace
 
@@ -162,19 +162,11 @@ print(answer.hex())
     ids=["HTTP", "ones", "zeros", "half a TLS hello"],
 )
 def test_garbage(doorstep: Doorstep, garbage: bytes, answers: tuple[bytes, ...]) -> None:
-    before = _restarts(doorstep)
+    before = fleet.restarts(doorstep.namespace)
     told = doorstep.run("python3", "-c", SEND, doorstep.endpoint, garbage.hex())
     assert bytes.fromhex(told)[:1] in answers
     assert doorstep.run(*PSQL) == "1\n"
-    assert _restarts(doorstep) == before
-
-
-def _restarts(doorstep: Doorstep) -> dict[str, int]:
-    return {
-        uid: status["restartCount"]
-        for uid, pod in doorstep.namespace.pods().items()
-        for status in pod["status"]["containerStatuses"]
-    }
+    assert fleet.restarts(doorstep.namespace) == before
 
 
 CANCEL = """
@@ -213,7 +205,7 @@ def _ready(namespace: Namespace) -> int:
 
 def test_a_new_password_under_load(doorstep: Doorstep) -> None:
     """The server, the Secret, the clients, seconds apart: nobody sees an error."""
-    before = _restarts(doorstep)
+    before = fleet.restarts(doorstep.namespace)
     with ThreadPoolExecutor(2) as background:
         load = background.submit(_run_load, doorstep)
         eventually(lambda: load.done() or _rows(doorstep) > 0, "clients are at work")
@@ -232,7 +224,7 @@ def test_a_new_password_under_load(doorstep: Doorstep) -> None:
     assert {session["password"] for session in sessions} == {0, 1}
     samples = [line["server_connections"] for line in told if line["event"] == "sample"]
     assert 0 < max(samples) <= BUDGET
-    assert _restarts(doorstep) == before
+    assert fleet.restarts(doorstep.namespace) == before
     assert doorstep.run(*PSQL, PGPASSWORD=NEW_PASSWORD) == "1\n"
 
 

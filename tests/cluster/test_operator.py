@@ -1,13 +1,11 @@
 """The operator on a real cluster, installed by the chart."""
 
 import json
-from collections.abc import Callable
 
 import pytest
 from kube.client import Cluster
 
-from sluice_testing import chart, specs
-from sluice_testing.chart import OPERATOR, SYSTEM
+from sluice_testing import fleet, specs
 from sluice_testing.kubernetes import Manifest, eventually, listed, login
 from sluice_testing.pods import passer_by
 from sluice_testing.shop import Namespace
@@ -103,8 +101,7 @@ def test_a_changed_secret_and_setting_are_live_without_a_restart(namespace: Name
     # The shares of the budget are in the document as well, and settle last.
     namespace.until("Progressing", "False", "Settled")
     before = namespace.until_ready()["status"]["configHash"]
-    pods = set(namespace.pods())
-    restarts = _restarts(namespace)
+    restarts = fleet.restarts(namespace)
     other = login("orders-app", namespace.name, "app", "another password")
     namespace.apply(other)
 
@@ -120,68 +117,7 @@ def test_a_changed_secret_and_setting_are_live_without_a_restart(namespace: Name
         *("-p", '{"spec": {"connectionPool": {"maxConnectionsPercent": 7}}}'),
     )
     eventually(lambda: namespace.state()["config"]["hash"] not in (before, after), "again", 10)
-    assert set(namespace.pods()) == pods
-    assert _restarts(namespace) == restarts
-
-
-def _restarts(namespace: Namespace) -> int:
-    return sum(
-        status["restartCount"]
-        for pod in namespace.pods().values()
-        for status in pod["status"]["containerStatuses"]
-    )
-
-
-CHILDREN = (
-    ("deployment", "orders-proxy"),
-    ("service", "orders"),
-    ("networkpolicy", "orders-proxy"),
-    ("serviceaccount", "orders-proxy"),
-    ("secret", "orders-proxy-config"),
-    ("secret", "orders-proxy-tls"),
-    ("secret", "orders-proxy-ca-key"),
-    ("secret", "orders-proxy-ca"),
-)
-
-
-def test_a_deleted_child_comes_back(namespace: Namespace) -> None:
-    namespace.apply(namespace.proxy())
-    namespace.until_ready()
-    for kind, name in CHILDREN:
-        old = namespace.get(kind, name)
-        assert old is not None, f"{kind} {name}"
-        namespace.kubectl("delete", kind, name, "--wait=false")
-        eventually(_another(namespace, kind, name, old["metadata"]["uid"]), f"{kind} {name} back")
-    namespace.until_ready()
-
-
-def _another(namespace: Namespace, kind: str, name: str, uid: str) -> Callable[[], bool]:
-    def look() -> bool:
-        found = namespace.get(kind, name)
-        return found is not None and found["metadata"]["uid"] != uid
-
-    return look
-
-
-def test_a_foreign_edit_is_undone_and_a_foreign_field_left_alone(namespace: Namespace) -> None:
-    namespace.apply(namespace.proxy())
-    namespace.until_ready()
-    edit = {
-        "metadata": {"annotations": {"example.com/note": "mine"}, "labels": None},
-        "spec": {"selector": {"app.kubernetes.io/name": "elsewhere"}},
-    }
-    namespace.kubectl("patch", "service", "orders", "--type=merge", "-p", json.dumps(edit))
-
-    def repaired() -> bool:
-        found = namespace.get("service") or {}
-        selector = found["spec"]["selector"]["app.kubernetes.io/name"]
-        labels = found["metadata"].get("labels", {})
-        return selector == "sluice-proxy" and labels.get("app.kubernetes.io/instance") == "orders"
-
-    eventually(repaired, "the selector and the labels are ours again")
-    found = namespace.get("service")
-    assert found is not None
-    assert found["metadata"]["annotations"]["example.com/note"] == "mine"
+    assert fleet.restarts(namespace) == restarts
 
 
 def test_an_object_of_somebody_else_is_not_taken(namespace: Namespace) -> None:
@@ -194,45 +130,6 @@ def test_an_object_of_somebody_else_is_not_taken(namespace: Namespace) -> None:
     assert service["spec"]["ports"][0]["port"] == 80
     namespace.kubectl("delete", "service", "orders")
     namespace.until_ready()
-
-
-def test_nothing_is_written_at_rest(namespace: Namespace) -> None:
-    """Five looks in a row without a write.
-
-    Once a minute the pool's figures may be written, if they changed, also those of another
-    DatabaseProxy: that spoils one row, not the next.
-    """
-    namespace.apply(namespace.proxy())
-    namespace.until_ready()
-    eventually(lambda: _looks_without_a_write(namespace) == 5, "an operator at rest", 120)
-
-
-def _looks_without_a_write(namespace: Namespace, most: int = 5) -> int:
-    for number in range(most):
-        if _writes_of_a_look(namespace, str(number)) is None:
-            return number
-    return most
-
-
-def _writes_of_a_look(namespace: Namespace, label: str) -> dict[str, float] | None:
-    """Makes the operator look once more; its writes so far, or None if that look wrote."""
-    looks, before = _figures(namespace)
-    namespace.kubectl(
-        "label", "secret", "orders-app", f"touched={label}-{looks:.0f}", "--overwrite"
-    )
-    eventually(lambda: _figures(namespace)[0] > looks, "another look")
-    after = _figures(namespace)[1]
-    return after if after == before else None
-
-
-def _figures(namespace: Namespace) -> tuple[float, dict[str, float]]:
-    leader = chart.leader(namespace.cluster)
-    path = f"/api/v1/namespaces/{SYSTEM}/pods/{leader}:8080/proxy/metrics"
-    lines = namespace.cluster.kubectl("get", "--raw", path).splitlines()
-    looks = [line for line in lines if line.startswith("sluice_operator_reconciles_total{")]
-    writes = [line for line in lines if line.startswith("sluice_operator_writes_total{")]
-    figures = {line.split()[0]: float(line.split()[1]) for line in writes}
-    return sum(float(line.split()[1]) for line in looks), figures
 
 
 def test_the_scale_subresource_scales(namespace: Namespace) -> None:
@@ -262,22 +159,3 @@ def test_a_certificate_of_the_users_takes_the_place_of_ours(namespace: Namespace
     proxy = namespace.until_ready()
     assert proxy["status"]["caSecretName"] == "orders-proxy-ca"
     assert namespace.get("secret", "orders-proxy-ca") is not None
-
-
-def test_a_new_operator_restarts_no_proxy(namespace: Namespace) -> None:
-    namespace.apply(namespace.proxy())
-    namespace.until_ready()
-    pods = set(namespace.pods())
-    namespace.cluster.kubectl("-n", SYSTEM, "rollout", "restart", OPERATOR)
-    namespace.cluster.kubectl("-n", SYSTEM, "rollout", "status", OPERATOR, "--timeout=120s")
-    namespace.kubectl("delete", "service", "orders")
-    eventually(lambda: namespace.get("service"), "the new operator is at work")
-    assert set(namespace.pods()) == pods
-
-
-def test_everything_goes_with_the_proxy(namespace: Namespace) -> None:
-    namespace.apply(namespace.proxy())
-    namespace.until_ready()
-    namespace.kubectl("delete", "databaseproxy", "orders", "--wait=true")
-    for kind, name in CHILDREN:
-        eventually(lambda: namespace.get(kind, name) is None, f"{kind} {name} gone", 90)  # noqa: B023

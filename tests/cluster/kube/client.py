@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kube import appimages, gotools, places
+from kube import appimages, gotools, kindcluster, places
+from kube import engine as engines
 from kube.progress import Trouble
 from kube.shell import run
 
@@ -54,6 +55,10 @@ class Cluster:
                 raise
             if process.wait():
                 raise Trouble(f"kubectl {arguments[:4]}: {process.stderr.read()[-2000:]}")
+
+    def on_node(self, *command: str) -> str:
+        """stdout of a command in the container that is the cluster's node, as its root."""
+        return engines.needed().docker("exec", kindcluster.NODE, *command, timeout=_COMMAND_SECONDS)
 
     def load_images(self) -> None:
         """Builds the images whose sources changed and loads them."""

@@ -12,7 +12,7 @@ from kube.progress import Trouble, stage
 from kube.shell import CommandFailed, run
 
 MARKER = "sluice-made-this"
-_NODE = f"{places.CLUSTER}-control-plane"
+NODE = f"{places.CLUSTER}-control-plane"
 _MADE = places.STATE / "node-container"
 _HEALTH_SECONDS = 5
 _RETURN_SECONDS = 40
@@ -72,7 +72,7 @@ def healthy() -> bool:
 
 def exists(engine: Engine) -> bool:
     """Whether the engine has a node container of our cluster's name."""
-    ask = ("ps", "--all", "--quiet", "--no-trunc", "--filter", f"name=^{_NODE}$")
+    ask = ("ps", "--all", "--quiet", "--no-trunc", "--filter", f"name=^{NODE}$")
     return bool(engine.docker(*ask).strip())
 
 
@@ -94,7 +94,7 @@ def _comes_back(engine: Engine) -> bool:
     if not places.KUBECONFIG.exists():
         return False
     with stage(f"cluster {places.CLUSTER} does not answer: start its node"):
-        engine.docker("start", _NODE)
+        engine.docker("start", NODE)
         ask = ("wait", "--for=condition=Ready", "node", "--all", f"--timeout={_RETURN_SECONDS}s")
         for _ in range(_RETURN_SECONDS // _HEALTH_SECONDS):
             if healthy():
@@ -161,7 +161,7 @@ def _system_workloads() -> Iterator[str]:
 
 
 def _container(engine: Engine) -> str:
-    return engine.docker("inspect", "--format", "{{.Id}}", _NODE).strip()
+    return engine.docker("inspect", "--format", "{{.Id}}", NODE).strip()
 
 
 def _refuse_others(engine: Engine) -> None:

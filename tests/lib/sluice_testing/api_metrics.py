@@ -9,7 +9,7 @@ from sluice_testing.kubernetes import Kubectl
 
 WRITTEN = frozenset(
     (
-        *("databaseproxies", "deployments", "networkpolicies", "poddisruptionbudgets"),
+        *("databaseproxies", "deployments", "networkpolicies", "poddisruptionbudgets", "pods"),
         *("secrets", "services", "serviceaccounts"),
     )
 )
@@ -39,8 +39,7 @@ class Figures:
 
 def of_operator(cluster: Kubectl) -> Figures:
     """What the leader's /metrics tells."""
-    path = f"/api/v1/namespaces/{SYSTEM}/pods/{leader(cluster)}:8080/proxy/metrics"
-    found = list(samples(cluster.kubectl("get", "--raw", path)))
+    found = _of_leader(cluster)
     total = {name: value for name, labels, value in found if not labels}
     return Figures(
         # The Lease is renewed by PUT, whatever else goes on.
@@ -53,6 +52,17 @@ def of_operator(cluster: Kubectl) -> Figures:
         cpu_seconds=total["process_cpu_seconds_total"],
         rss_mib=round(total["process_resident_memory_bytes"] / 2**20, 1),
     )
+
+
+def looks(cluster: Kubectl) -> float:
+    """How often the leader has looked at a DatabaseProxy, at whichever."""
+    found = _of_leader(cluster)
+    return sum(value for name, _, value in found if name == "sluice_operator_reconciles_total")
+
+
+def _of_leader(cluster: Kubectl) -> list[tuple[str, dict[str, str], float]]:
+    path = f"/api/v1/namespaces/{SYSTEM}/pods/{leader(cluster)}:8080/proxy/metrics"
+    return list(samples(cluster.kubectl("get", "--raw", path)))
 
 
 def writes_at_server(cluster: Kubectl) -> dict[str, float]:

@@ -12,6 +12,7 @@ from sluice_testing.kubernetes import Kubectl, Manifest
 CHART = Path(__file__).resolve().parents[3] / "charts" / "sluice"
 SYSTEM = "sluice-system"
 OPERATOR = "deployment/sluice-operator"
+OPERATOR_PODS = "app.kubernetes.io/name=sluice-operator"
 ACCOUNT = f"system:serviceaccount:{SYSTEM}:sluice-operator"
 
 

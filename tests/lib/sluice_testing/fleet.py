@@ -1,15 +1,20 @@
 """The pods of a DatabaseProxy together, and the objects that were made for it."""
 
+import contextlib
 import json
-from collections.abc import Mapping
-from typing import Any
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from sluice_operator import names
+from sluice_testing.api_metrics import looks
 from sluice_testing.kubernetes import Manifest, eventually, listed
 from sluice_testing.shop import Namespace
 
+T = TypeVar("T")
 Child = tuple[str, str]
 """Kind and name."""
+Children = dict[Child, Manifest]
 
 
 def restarts(namespace: Namespace) -> dict[str, int]:
@@ -49,14 +54,29 @@ def until_served(namespace: Namespace, before: str = "", seconds: float = 60.0) 
     return eventually(look, "every pod serves the new configuration", seconds)
 
 
-def children(namespace: Namespace, proxy: str = "orders") -> dict[Child, Manifest]:
+def until_equal(look: Callable[[], T], wanted: T) -> None:
+    """Returns once `look` answers `wanted`; else fails with the difference."""
+    with contextlib.suppress(AssertionError):
+        eventually(lambda: look() == wanted, "what is wanted")
+    assert look() == wanted
+
+
+def children(namespace: Namespace, proxy: str = "orders") -> Children:
     """What there is of all that may be made for `proxy`."""
     found = listed(namespace.cluster, ",".join(names.CHILD_KINDS), namespace.name)
     there = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in found}
     return {child: there[child] for child in names.children(proxy) if child in there}
 
 
-def versions(found: Mapping[Child, Manifest]) -> dict[Child, str]:
+def look_again(namespace: Namespace, proxies: int = 1) -> None:
+    """Makes the operator look at all who use the Secret `orders-app`; returns when it has."""
+    before = looks(namespace.cluster)
+    touch = f"example.com/touched={uuid.uuid4().hex}"
+    namespace.kubectl("annotate", "secret", "orders-app", touch, "--overwrite")
+    eventually(lambda: looks(namespace.cluster) >= before + proxies, "another look")
+
+
+def versions(found: Children) -> dict[Child, str]:
     """What changes with every write to an object, whoever wrote, and whatever."""
     return {
         child: f"{manifest['metadata']['uid']} {manifest['metadata']['resourceVersion']}"
