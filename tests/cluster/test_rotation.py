@@ -200,6 +200,7 @@ def tell_clients(town: Town, password: str) -> None:
 def test_the_server_moves_to_another_ca(town: Town) -> None:
     """Both are trusted, then the server shows the new one, then that alone is trusted."""
     old, new = town.trusted(), Authority("the next CA of the database")
+    ready = town.namespace.condition("Ready")
     with town.at_work() as run:
         town.trust(old + new.pem)
         town.log_in_anew()
@@ -208,6 +209,8 @@ def test_the_server_moves_to_another_ca(town: Town) -> None:
         town.trust(new.pem)
         town.log_in_anew()
     assert run.errors() == {}
+    # Its time is of the last transition: there was none.
+    assert town.namespace.condition("Ready") == ready
 
 
 def test_a_wrong_ca_is_told_and_heals(town: Town) -> None:
