@@ -278,7 +278,8 @@ class App:
         self._identity = identity
         old = self.config
         self._adopt(settings, text, route)
-        if _moved(old, settings):
+        # With another CA it is the same server: what is known of it stands until a login fails.
+        if settings.targets != old.targets:
             self.hub.forget_capacity()
             self.health.move(settings.targets[0])
         elif settings.users != old.users:
@@ -337,13 +338,10 @@ def _identity(settings: ProxyConfig) -> Identity | None:
     return None if settings.certificate is None else identity_of(settings.certificate)
 
 
-def _moved(old: ProxyConfig, new: ProxyConfig) -> bool:
-    return old.targets != new.targets or old.target_tls != new.target_tls
-
-
 def _outdates(old: ProxyConfig, new: ProxyConfig) -> bool:
     """Whether server connections that are open are not what new ones will be."""
-    return _moved(old, new) or old.pool.init_query != new.pool.init_query
+    moved = old.targets != new.targets or old.target_tls != new.target_tls
+    return moved or old.pool.init_query != new.pool.init_query
 
 
 async def serve(app: App) -> None:

@@ -9,8 +9,8 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from sluice_proxy.config import Certificate, ProxyConfig, User, digest, dump
-from sluice_testing.certificates import Trust
+from sluice_proxy.config import Certificate, ProxyConfig, TargetTLS, User, digest, dump
+from sluice_testing.certificates import Authority, Trust
 from sluice_testing.door import Door
 from sluice_testing.fixtures import DoorOf, MakeConfig, StartProxy
 from sluice_testing.postgres import APP_PASSWORD, APP_USER, Postgres
@@ -327,6 +327,14 @@ class TestOtherSettings:
             assert client.value("SELECT 1") == "1"
             with pytest.raises(Refused, match="requires TLS"):
                 door.raw()
+
+    def test_another_bundle_of_cas(self, proxy: ProxyProcess, trust: Trust) -> None:
+        """The same server: that it can be logged in to is never in doubt."""
+        proxy.wait_until(lambda: proxy.health == ["Available"], "it can log in")
+        for number in range(5):
+            bundle = trust.authority.pem + Authority(f"the next one, {number}").pem
+            proxy.reload(replace(proxy.config, target_tls=TargetTLS("VerifyFull", bundle)))
+            assert proxy.health == ["Available"]
 
     def test_another_target(
         self, own_server: Postgres, proxy: ProxyProcess, door: Door, make_config: MakeConfig
