@@ -34,7 +34,7 @@ SERVING = int(os.environ.get("BENCH_OPERATOR_SERVING", "50"))
 REST_SECONDS = int(os.environ.get("BENCH_OPERATOR_REST", "600"))
 BUILD = Path(__file__).resolve().parents[2] / "build"
 PATIENCE = 900.0
-SETTLE_SECONDS = float(os.environ.get("BENCH_OPERATOR_SETTLE", "150"))
+SETTLE_SECONDS = 150.0
 """A minute after the last connection was opened or closed the pool's figures are written
 once more; what is written after this time is not rest."""
 
@@ -122,7 +122,10 @@ def growth(cluster: Cluster) -> Growth:
 def rest(cluster: Cluster) -> Rest:
     with shop.database(cluster) as host, place(cluster) as namespace:
         with stage(f"{SERVING} proxies: until all serve"):
-            spec = {"targets.0.host": host, "connectionPool": {"maxConnectionsPercent": 3}}
+            # They rest: 50 of the usual requests would not fit on one small node.
+            small = {"resources": {"requests": {"cpu": "1m", "memory": "16Mi"}}}
+            percent = {"maxConnectionsPercent": 3}
+            spec = {"targets.0.host": host, "connectionPool": percent, "podTemplate": small}
             apply(cluster, *proxies(namespace, SERVING, spec))
             until(cluster, namespace, "Ready", "Serving", SERVING)
         with stage(f"until it is quiet ({SETTLE_SECONDS:.0f} s)"):
