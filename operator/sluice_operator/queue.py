@@ -19,6 +19,8 @@ BACKOFF_MOST = 60.0
 JITTER = 0.2
 HEARTBEAT = 5.0
 STUCK_SECONDS = 120.0
+DRAIN_SECONDS = 3.0
+"""Who stops work may lead no more after a few seconds: what takes longer is cut off."""
 
 
 class WorkQueue(Generic[K]):
@@ -58,7 +60,7 @@ class WorkQueue(Generic[K]):
         return turning and all(now - since < STUCK_SECONDS for _, since in self._running.values())
 
     async def run(self) -> None:
-        """Works until it is cancelled; then waits for what is being worked on."""
+        """Works until it is cancelled; then waits a moment for what is being worked on."""
         try:
             while True:
                 self._beat = self._clock()
@@ -115,6 +117,11 @@ class WorkQueue(Generic[K]):
 
     async def _drain(self) -> None:
         tasks = [task for task, _ in self._running.values()]
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
+        for task in late:
+            task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 

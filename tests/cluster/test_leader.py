@@ -89,7 +89,7 @@ def show(capsys: pytest.CaptureFixture[str], what: str, seconds: float, limit: i
 
 def test_a_leader_that_crashes(town: Town, capsys: pytest.CaptureFixture[str]) -> None:
     with town.undisturbed():
-        before = leaders.lease(town.cluster)
+        before = leaders.leading(town.cluster)
         begin = time.monotonic()
         leaders.signal(town.cluster, before.pod, "KILL")
         held = leaders.lease(town.cluster)
@@ -103,7 +103,7 @@ def test_a_leader_that_crashes(town: Town, capsys: pytest.CaptureFixture[str]) -
 
 def test_a_leader_that_is_stopped(town: Town, capsys: pytest.CaptureFixture[str]) -> None:
     with town.undisturbed():
-        before = leaders.lease(town.cluster)
+        before = leaders.leading(town.cluster)
         begin = time.monotonic()
         stopped = leaders.stop(town.cluster, before.pod)
         town.until_repaired()
@@ -118,7 +118,7 @@ def test_a_leader_that_hangs_writes_nothing_when_it_wakes(
     town: Town, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What changed meanwhile it learns as soon as it runs on; but it leads no more."""
-    cluster, before = town.cluster, leaders.lease(town.cluster)
+    cluster, before = town.cluster, leaders.leading(town.cluster)
     log = ("-n", SYSTEM, "logs", before.pod)
     with town.undisturbed():
         known = cluster.kubectl(*log)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import yaml
 
-from sluice_testing.kubernetes import Kubectl, Manifest
+from sluice_testing.kubernetes import Kubectl, Manifest, eventually, get
 
 CHART = Path(__file__).resolve().parents[3] / "charts" / "sluice"
 SYSTEM = "sluice-system"
@@ -43,10 +43,19 @@ def until_rolled_out(cluster: Kubectl) -> None:
 
 
 def leader(cluster: Kubectl) -> str:
-    """The pod that does the operator's work, and so has the figures of it."""
+    """The pod that does the operator's work, and so has the figures of it.
+
+    One whose process ended before it could give the Lease up holds it for ten seconds more.
+    """
     holder = "jsonpath={.spec.holderIdentity}"
-    told = cluster.kubectl("-n", SYSTEM, "get", "lease", "sluice-operator", "-o", holder)
-    return told.partition("_")[0]
+
+    def look() -> str:
+        told = cluster.kubectl("-n", SYSTEM, "get", "lease", "sluice-operator", "-o", holder)
+        name = told.partition("_")[0]
+        pod = get(cluster, "pod", name, SYSTEM) if name else None
+        return name if pod and "deletionTimestamp" not in pod["metadata"] else ""
+
+    return eventually(look, "a living pod holds the Lease")
 
 
 def rendered(cluster: Helm, values: Mapping[str, Any], namespace: str) -> list[Manifest]:

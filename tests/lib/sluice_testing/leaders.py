@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from sluice_testing.api_metrics import samples
-from sluice_testing.chart import OPERATOR_PODS, SYSTEM
+from sluice_testing.chart import OPERATOR_PODS, SYSTEM, leader
 from sluice_testing.kubernetes import Kubectl, get, listed
 
 # The processes of a pod are those that have its name in their environment.
@@ -44,6 +44,12 @@ def lease(cluster: Kubectl) -> Lease:
     found = get(cluster, "lease", "sluice-operator", SYSTEM) or {"spec": {}}
     spec = found["spec"]
     return Lease(spec["holderIdentity"], _seconds(spec["acquireTime"]), _seconds(spec["renewTime"]))
+
+
+def leading(cluster: Kubectl) -> Lease:
+    """The Lease, once a pod holds it that is there to stay."""
+    leader(cluster)
+    return lease(cluster)
 
 
 def signal(cluster: Node, pod: str, name: str) -> None:

@@ -165,3 +165,27 @@ async def test_it_is_alive_only_while_it_turns_and_nothing_is_stuck() -> None:
         await task
     time[0] += 60
     assert not queue.is_alive()
+
+
+async def test_a_stop_waits_a_moment_for_what_is_under_way_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sluice_operator.queue.DRAIN_SECONDS", 0.1)
+    ended: list[str] = []
+
+    async def work(key: str) -> float | None:
+        try:
+            await asyncio.sleep(3600 if key == "stuck" else 0.02)
+        finally:
+            ended.append(key)
+        return None
+
+    queue: WorkQueue[str] = WorkQueue(work)
+    queue.add("stuck")
+    queue.add("quick")
+    running = asyncio.create_task(queue.run())
+    await asyncio.sleep(0.01)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    assert ended == ["quick", "stuck"]
