@@ -70,7 +70,7 @@ def test_every_script(
     cell.close()
     with capsys.disabled():
         for chance in cell.tally.by_chance:
-            print(f"\n  once of three times: {chance}")
+            print(f"\n  not each time: {chance}")
     assert not different, "\n".join(different)
     assert len(cell.tally.by_chance) <= MOST_BY_CHANCE
 
