@@ -84,6 +84,9 @@ class SessionState:
     def learn(self, question: Question, found: Findings, excused: PinReason) -> None:
         """What the catalogs said."""
         if question.settings:
+            if found.settings.hides_temporary and not self.settings.hides_temporary:
+                # What the client has sent meanwhile was judged by the settings before.
+                self._guessed = True
             self.settings = found.settings
             self.pins &= ~PinReason.SESSION_SETTING
         if question.objects and not self._look:
