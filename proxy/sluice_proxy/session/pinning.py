@@ -129,6 +129,11 @@ class Effects:
     names: tuple[bytes, ...] = ()
     calls: tuple[Call, ...] = ()
 
+    @property
+    def anything(self) -> bool:
+        """What it does shows in no text: even prepared statements may be gone."""
+        return self.guessed or bool(self.pins & (PinReason.CODE_BLOCK | PinReason.UNREADABLE_TEXT))
+
 
 NOTHING = Effects()
 

@@ -303,7 +303,7 @@ class Preparations:
                 if statement.prepare:
                     prefix.append(statement)
                 else:
-                    self._ensure_apart(server, statement, start, edits)
+                    self.ensure_apart(server, statement, start, edits)
         for name in rewritten.taken:
             self._take(server, name, start, edits)
         self._close_first(server, [*prefix, *rewritten.makes], start, edits)
@@ -322,7 +322,7 @@ class Preparations:
         server.expected.push_noted(QUERY, script)
         return rewritten.effects
 
-    def _ensure_apart(
+    def ensure_apart(
         self, server: ServerConnection, statement: Statement, at: int, edits: Edits
     ) -> None:
         # Were it to fail without a Sync behind it, the server would skip the Query.

@@ -20,6 +20,7 @@ from sluice_proxy.session.preparing import Preparations
 from sluice_proxy.session.scripts import Edit, edited
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.session.settings import DEFAULTS, restore
+from sluice_proxy.session.statements import WITNESS
 from sluice_proxy.session.suspects import EVERYBODY, doubted
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages, sql
@@ -110,8 +111,7 @@ class Requests:
             self._watch(server, data[:rest])
             self._watching = rest > len(data)
         count = len(frames)
-        if server.suspects is EVERYBODY and server.answers.asking and frames:
-            # What may do what is about to be known.
+        if server.answers.asking and frames and self._awaits_what_is_asked(server):
             return data[: frames[0][1]], 0
         for number, frame in enumerate(frames):
             if self.prepared.is_changing and self._must_wait(server, data, frame):
@@ -128,6 +128,11 @@ class Requests:
         data = edited(data, self._edits)
         self._edits.clear()
         return data, count
+
+    def _awaits_what_is_asked(self, server: ServerConnection) -> bool:
+        """What may do what, or which statements are left, is about to be known."""
+        lost = server.session.in_doubt and len(self.prepared.statements)
+        return server.suspects is EVERYBODY or bool(lost)
 
     def _must_wait(self, server: ServerConnection, data: bytes, frame: Frame) -> bool:
         kind = frame[0]
@@ -212,6 +217,9 @@ class Requests:
         if end > len(data):
             self._watching = True
             self._tail = data[-sql.OVERLAP :]
+        if effects.anything and not server.expected.unsynced and self._lacks_witness(server):
+            server.session.prepared.sending(WITNESS, server.expected.sent)
+            self.prepared.ensure_apart(server, WITNESS, start, self._edits)
         self.apply(server, effects)
         server.slot_ready = True
         if not (server.expected.unsynced or server.expected.ignoring):
@@ -228,6 +236,10 @@ class Requests:
             # The client's own Query has dropped the unnamed statement already.
             server.slot_ready = True
             server.slot_foreign = False
+
+    def _lacks_witness(self, server: ServerConnection) -> bool:
+        """Whether it could not be told that everything that was prepared is gone."""
+        return bool(len(self.prepared.statements)) and not server.session.prepared.confirmed
 
     def _watch(self, server: ServerConnection, piece: bytes) -> None:
         seen = self._tail + piece
@@ -266,6 +278,8 @@ class Requests:
         if span[0] == span[1]:
             self._make_unnamed_ready(server, start)
         for effects in self.prepared.on_bind(server, data, (start, end), span, self._edits):
+            if effects.anything and self._lacks_witness(server):
+                self.prepared.ensure(server, WITNESS, start, self._edits)
             self.apply(server, effects, data[span[1] : end] if effects.settings else b"")
         server.expected.push(BIND)
 

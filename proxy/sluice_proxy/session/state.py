@@ -16,7 +16,7 @@ class SessionState:
     """
 
     __slots__ = (
-        "_guessed", "_in_vain", "_look", "_names", "_patient", "functions_due", "pins",
+        "_guessed", "_in_vain", "_look", "_names", "_patient", "functions_due", "in_doubt", "pins",
         "prepared", "settings", "sure", "taken", "touched",
     )  # fmt: skip
 
@@ -35,6 +35,8 @@ class SessionState:
         self._names: tuple[bytes, ...] = ()
         # Whether a reason for a pin came, or may be gone; or what no text showed.
         self._look = self._guessed = False
+        # The catalogs are being asked: until they answer even what was prepared may be gone.
+        self.in_doubt = False
         # The last inspection failed: the next one waits for another request.
         self._in_vain = False
         # The next one does not mind the session's statement_timeout.
@@ -55,10 +57,17 @@ class SessionState:
     def pin(self, reasons: PinReason) -> PinReason:
         """Those of `reasons` that are new."""
         new = reasons & ~self.pins
+        self._outdate(new)
         self.sure = True
         self.pins |= new
         self._look = True
         return new
+
+    def _outdate(self, new: PinReason) -> None:
+        """pg_temp joins the search path, so that the server looks up names anew; but not where
+        it has joined for a client before."""
+        if new & PinReason.TEMPORARY_OBJECT:
+            self.prepared.outdate()
 
     def may_unpin(self) -> None:
         """A reason for a pin may be gone."""
@@ -74,6 +83,7 @@ class SessionState:
         if self._in_vain or not (self.touched or objects or self.functions_due):
             return None
         settings, self.touched = self.touched, False
+        self.in_doubt = objects
         self._look = self._guessed = False
         name = user.encode("utf-8", "surrogateescape")
         set_before = (known for known in self.settings.values if b"." in known)
@@ -83,6 +93,7 @@ class SessionState:
 
     def learn(self, question: Question, found: Findings, excused: PinReason) -> None:
         """What the catalogs said."""
+        self.in_doubt = self.in_doubt and not question.objects
         if question.settings:
             if found.settings.hides_temporary and not self.settings.hides_temporary:
                 # What the client has sent meanwhile was judged by the settings before.
@@ -90,12 +101,14 @@ class SessionState:
             self.settings = found.settings
             self.pins &= ~PinReason.SESSION_SETTING
         if question.objects and not self._look:
+            self._outdate(found.pins & ~self.pins)
             # But for those that came since it was asked.
             self.pins = self.pins & ~PROVABLE | found.pins & ~excused
         self.sure = self.touched or bool(self.pins)
 
     def fail(self, question: Question) -> None:
         """They could not be asked."""
+        self.in_doubt = False
         # At first for a timeout of the client's, perhaps.
         self._in_vain = self._patient
         self._patient = True
@@ -135,5 +148,5 @@ class SessionState:
     def rest(self) -> None:
         """The next client's session begins."""
         self.touched = self._look = self._guessed = self.sure = False
-        self._in_vain = self._patient = False
+        self._in_vain = self._patient = self.in_doubt = False
         self._names = ()

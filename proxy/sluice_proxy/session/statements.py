@@ -15,7 +15,7 @@ from itertools import count
 from typing import Final
 from weakref import WeakValueDictionary
 
-from sluice_proxy.session.pinning import Effects
+from sluice_proxy.session.pinning import NOTHING, Effects
 from sluice_proxy.session.settings import Settings
 from sluice_proxy.wire import messages
 from sluice_proxy.wire.encodings import recoded
@@ -95,6 +95,17 @@ def from_parse(rest: bytes, under: Settings | None, effects: Effects) -> Stateme
     return found
 
 
+def _witness() -> Statement:
+    found = Statement(NOTHING)
+    found.message = messages.parse(found.name, b"")
+    found.encoding = b"UTF8"
+    return found
+
+
+WITNESS: Final = _witness()
+"""Nothing, prepared: where it is gone, everything that was prepared is gone."""
+
+
 def from_prepare(rest: bytes, under: Settings, effects: Effects) -> Statement:
     """The statement of SQL's PREPARE; `rest` is its text behind the name."""
     key = (b"Q", rest, under.meaning)
@@ -138,6 +149,10 @@ class ServerStatements:
 
     def clear(self) -> None:
         self._held.clear()
+
+    def outdate(self) -> None:
+        """The names in their texts may mean something else by now: each is made anew."""
+        self._held = OrderedDict((held, (state, -1)) for held, (state, _) in self._held.items())
 
     @property
     def confirmed(self) -> bool:
