@@ -50,10 +50,6 @@ def told(ground: Ground, direct: Door) -> Truth:
     return whole_truth(ground, direct, [*PLAN.written(NEWEST), *PLAN.by_dice()])
 
 
-MOST_BY_CHANCE = 3
-"""Of some 2,500 tellings: more than that is no chance."""
-
-
 @pytest.mark.parametrize("pool", [1, 5])
 def test_every_script(
     ground: Ground,
@@ -61,18 +57,13 @@ def test_every_script(
     told: Truth,
     make_config: MakeConfig,
     start_proxy: StartProxy,
-    capsys: pytest.CaptureFixture[str],
     pool: int,
 ) -> None:
     proxy = start_proxy(make_config(ground.server, budget=pool, users=ground.users()))
     cell = Cell(ground, Door(proxy.host, proxy.port, ""), told, Tally(NEWEST, pool), alone=False)
     different = [str(finding) for finding in findings(cell, PLAN, direct) if finding]
     cell.close()
-    with capsys.disabled():
-        for chance in cell.tally.by_chance:
-            print(f"\n  not each time: {chance}")
     assert not different, "\n".join(different)
-    assert len(cell.tally.by_chance) <= MOST_BY_CHANCE
 
 
 def test_there_are_enough_scripts_and_each_pitfall_has_one() -> None:

@@ -59,23 +59,9 @@ class Cell:
                 finding = self.told(story, cut)
             else:
                 finding = Finding(story.name, "", f"not told: {MAX_HANGS} others hung")
-            if finding and self._is_by_chance(finding, story, cut):
-                self.tally.by_chance.append(finding)
-                finding = None
             if finding:
                 self.tally.findings.append(finding)
             yield finding
-
-    def _is_by_chance(self, finding: Finding, story: Story, cut: Cut) -> bool:
-        """Whether it is told right at least twice in four more times: what neighbours left on
-        a connection, or the moment, made the difference.
-
-        docs/compatibility.md has what is known of these. A neighbour's own answers, and what
-        hangs, are never left to chance.
-        """
-        if finding.touches or "hung" in finding.what or "hangs" in finding.what:
-            return False
-        return sum(self.told(story, cut) is None for _ in range(4)) >= 2
 
     def shrunk(self, story: Story, direct: Door) -> Finding | None:
         """A generated script that differs, without whatever it need not hold for that."""
@@ -89,19 +75,17 @@ class Cell:
     def told(self, story: Story, cut: Cut = WHOLE) -> Finding | None:
         """Tells one script."""
         self.tally.runs += 1
-        touches = False
         how = f"cut {cut.size}" if cut.size else f"split at {cut.at}" if cut.at else ""
         try:
-            wrong, touches = self._differs(story, cut)
+            wrong = self._differs(story, cut)
         except StillHeld as error:
             wrong = f"the one before left something locked: {error}"
         except (OSError, Refused) as error:
             wrong = f"a neighbour is not let in: {error}"
         self._hangs += "hung" in wrong or "hangs" in wrong
-        return Finding(story.name, how, wrong, touches) if wrong else None
+        return Finding(story.name, how, wrong) if wrong else None
 
-    def _differs(self, story: Story, cut: Cut) -> tuple[str, bool]:
-        """What is wrong, and whether with a neighbour, too."""
+    def _differs(self, story: Story, cut: Cut) -> str:
         self._ground.sweep(story)
         password = self._ground.password(story.user)
         got = tell(self._door, password, story, cut, self._company.move)
@@ -109,7 +93,7 @@ class Cell:
         found = difference(story, self._truth.scripts[story.name], got)
         if not found and got[-1][-1:] == [HUNG]:
             found = "hung as PostgreSQL does"
-        return "\n     and ".join(([found] if found else []) + wrong), bool(wrong)
+        return "\n     and ".join(([found] if found else []) + wrong)
 
     def close(self) -> None:
         self._company.leave()

@@ -11,15 +11,11 @@ FIELDS = "SCMDHPpqWFLR"  # of errors and notices, in the order of interest
 
 @dataclass(frozen=True)
 class Finding:
-    """One script whose answers differ; `how` it was told, if in a particular way.
-
-    `touches` tells that a neighbour's answers differ as well.
-    """
+    """One script whose answers differ; `how` it was told, if in a particular way."""
 
     script: str
     how: str
     what: str
-    touches: bool = False
 
     def __str__(self) -> str:
         manner = f", {self.how}" if self.how else ""
@@ -36,7 +32,6 @@ class Tally:
     generated: int = 0
     runs: int = 0
     findings: list[Finding] = field(default_factory=list)
-    by_chance: list[Finding] = field(default_factory=list)
 
     @property
     def name(self) -> str:

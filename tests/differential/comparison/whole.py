@@ -69,8 +69,6 @@ def _cell(ground: Ground, told: Truth, plan: Plan, pool: int, folder: Path, leaf
             if number % 100 == 0 and number:
                 print(f"   {tally.name}: {number}, {len(tally.different)} different", flush=True)
         cell.close()
-    for chance in tally.by_chance:
-        print(f"== {tally.name}, not each time: {chance}", flush=True)
     print(f"   {tally.name}: {tally.runs} told, {len(tally.different)} different", flush=True)
     return tally
 
