@@ -5,7 +5,8 @@ import re
 import pytest
 
 from sluice_proxy.session import preparing, statements
-from sluice_proxy.session.statements import PREFIX
+from sluice_proxy.session.pinning import PinReason
+from sluice_proxy.session.statements import PREFIX, WITNESS
 from sluice_testing.stage import (
     ANSWER,
     DONE,
@@ -20,6 +21,7 @@ from sluice_testing.stage import (
     describe,
     error,
     fields,
+    found,
     msg,
     parse,
     query,
@@ -174,7 +176,81 @@ def test_a_long_parse_streams_and_keeps_its_server() -> None:
     assert server.sees() == bind(name) + EXECUTE + SYNC
 
 
+# What drops every statement, and shows it in no text
+
+
+def test_a_block_is_seen_to_drop_everything_where_nothing_was_prepared_yet() -> None:
+    """The client's statement lives on another server, on which the block does not run."""
+    stage = Stage()
+    first, client = stage.server(), stage.client()
+    client.sends(MINE, SYNC)
+    name = name_in(first.sees())
+    first.sends(msg("3"), msg("3"), msg("1"), ready())
+    client.sees()
+    second = another_server(stage)
+    block = query(b"DO $$BEGIN EXECUTE 'DEALLOCATE ALL'; END$$")
+    client.sends(block)
+    witness = WITNESS.name
+    assert second.sees() == close(witness) + parse(b"", witness) + SYNC + block
+    second.sends(msg("3"), msg("1"), ready(), DONE, ready())
+    assert client.sees() == DONE + ready()
+    second.sends(found(PinReason.NONE, wiped=True))
+    client.sends(USE, SYNC)
+    assert name not in second.sees(), "it is gone, as it would be without a proxy"
+
+
+def test_a_block_by_parse_and_bind_has_its_witness_too() -> None:
+    stage = Stage()
+    first, client = stage.server(), stage.client()
+    client.sends(MINE, SYNC)
+    first.sends(msg("3"), msg("3"), msg("1"), ready())
+    second = another_server(stage)
+    client.sends(parse(b"DO $$BEGIN EXECUTE 'DEALLOCATE ALL'; END$$"), bind(), EXECUTE, SYNC)
+    witness = WITNESS.name
+    assert second.sees().endswith(close(witness) + parse(b"", witness) + bind() + EXECUTE + SYNC)
+
+
+def test_a_block_of_a_client_without_statements_needs_no_witness() -> None:
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    block = query(b"DO $$BEGIN EXECUTE 'DEALLOCATE ALL'; END$$")
+    client.sends(block)
+    assert server.sees() == block
+
+
 # Messages that wait for an answer
+
+
+@pytest.mark.parametrize("message", [MINE + SYNC, query(b"PREPARE mine AS SELECT $1")])
+def test_a_statement_waits_until_the_settings_it_is_made_under_are_known(message: bytes) -> None:
+    """Its text may mean something else under them; whoever shares it must mean the same."""
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    client.sends(query(b"SET client_encoding = 'LATIN1'"))
+    server.sends(DONE, ready())
+    assert b"pg_settings" in server.sees()
+    client.sends(parse(b"SELECT 1") + SYNC)
+    assert server.sees() == parse(b"SELECT 1") + SYNC, "an unnamed one is shared with nobody"
+    client.sends(message)
+    assert server.sees() == b""
+    server.sends(found(PinReason.NONE, (b"client_encoding", b"LATIN1")))
+    server.sends(msg("1"), ready())
+    assert PREFIX in server.sees()
+
+
+def test_a_statement_waits_until_it_is_known_what_a_block_dropped() -> None:
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    client.sends(MINE, SYNC)
+    name = name_in(server.sees())
+    server.sends(msg("3"), msg("3"), msg("1"), ready())
+    client.sends(query(b"DO $$BEGIN EXECUTE 'DEALLOCATE ALL'; END$$"))
+    server.sees()
+    server.sends(DONE, ready())
+    client.sends(USE, SYNC)
+    assert bind(name, b"1") not in server.sees()
+    server.sends(found(PinReason.NONE, wiped=True))
+    assert server.sees().endswith(bind(b"mine", b"1") + EXECUTE + SYNC)
 
 
 def test_a_name_whose_meaning_is_open_waits_for_the_answer() -> None:

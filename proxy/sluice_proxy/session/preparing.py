@@ -327,6 +327,7 @@ class Preparations:
     ) -> None:
         # Were it to fail without a Sync behind it, the server would skip the Query.
         expected = server.expected
+        server.session.prepared.sending(statement, expected.sent)
         expected.push(CLOSE | SKIP)
         expected.push_noted(PARSE | SKIP | QUIET, Preparing(server.session.prepared, statement))
         expected.push(SYNC | SKIP)

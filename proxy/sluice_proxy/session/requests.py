@@ -114,7 +114,7 @@ class Requests:
         if server.answers.asking and frames and self._awaits_what_is_asked(server):
             return data[: frames[0][1]], 0
         for number, frame in enumerate(frames):
-            if self.prepared.is_changing and self._must_wait(server, data, frame):
+            if self._must_wait(server, data, frame):
                 count = number
                 data = data[: frame[1]]
                 break
@@ -131,14 +131,27 @@ class Requests:
 
     def _awaits_what_is_asked(self, server: ServerConnection) -> bool:
         """What may do what, or which statements are left, is about to be known."""
-        lost = server.session.in_doubt and len(self.prepared.statements)
+        asked = server.session.asked
+        lost = asked is not None and asked.objects and len(self.prepared.statements)
         return server.suspects is EVERYBODY or bool(lost)
 
     def _must_wait(self, server: ServerConnection, data: bytes, frame: Frame) -> bool:
-        kind = frame[0]
-        if kind == c.QUERY:
+        """What a name means, or a text under settings just made, is about to be known."""
+        asked = server.session.asked if server.answers.asking else None
+        if asked is not None and asked.settings and self._defines(data, frame):
+            return True
+        if not self.prepared.is_changing:
+            return False
+        if frame[0] == c.QUERY:
             return self.prepared.must_wait_for_script(server, self.effects(data, frame).calls)
         return self.prepared.must_wait(server, data, frame)
+
+    def _defines(self, data: bytes, frame: Frame) -> bool:
+        """Whether it makes or names a statement, which is known by its text and the settings."""
+        kind, start, _ = frame
+        if kind == c.QUERY:
+            return bool(self.effects(data, frame).calls)
+        return kind == c.PARSE and data[start + 5 : start + 6] != b"\x00"
 
     def _enter_one(self, server: ServerConnection, data: bytes, frame: Frame) -> None:
         kind, start, end = frame
@@ -218,7 +231,6 @@ class Requests:
             self._watching = True
             self._tail = data[-sql.OVERLAP :]
         if effects.anything and not server.expected.unsynced and self._lacks_witness(server):
-            server.session.prepared.sending(WITNESS, server.expected.sent)
             self.prepared.ensure_apart(server, WITNESS, start, self._edits)
         self.apply(server, effects)
         server.slot_ready = True

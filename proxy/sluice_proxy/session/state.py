@@ -16,7 +16,7 @@ class SessionState:
     """
 
     __slots__ = (
-        "_guessed", "_in_vain", "_look", "_names", "_patient", "functions_due", "in_doubt", "pins",
+        "_guessed", "_in_vain", "_look", "_names", "_patient", "asked", "functions_due", "pins",
         "prepared", "settings", "sure", "taken", "touched",
     )  # fmt: skip
 
@@ -35,8 +35,8 @@ class SessionState:
         self._names: tuple[bytes, ...] = ()
         # Whether a reason for a pin came, or may be gone; or what no text showed.
         self._look = self._guessed = False
-        # The catalogs are being asked: until they answer even what was prepared may be gone.
-        self.in_doubt = False
+        # What the catalogs are being asked: until they answer, what is known of it is old.
+        self.asked: Question | None = None
         # The last inspection failed: the next one waits for another request.
         self._in_vain = False
         # The next one does not mind the session's statement_timeout.
@@ -83,17 +83,19 @@ class SessionState:
         if self._in_vain or not (self.touched or objects or self.functions_due):
             return None
         settings, self.touched = self.touched, False
-        self.in_doubt = objects
         self._look = self._guessed = False
         name = user.encode("utf-8", "surrogateescape")
         set_before = (known for known in self.settings.values if b"." in known)
         names = tuple(dict.fromkeys((*set_before, *self._names)))
         functions, self.functions_due = self.functions_due, False
-        return Question(settings, objects, functions, names, name, PREFIX, patient=self._patient)
+        self.asked = Question(
+            settings, objects, functions, names, name, PREFIX, patient=self._patient
+        )
+        return self.asked
 
     def learn(self, question: Question, found: Findings, excused: PinReason) -> None:
         """What the catalogs said."""
-        self.in_doubt = self.in_doubt and not question.objects
+        self.asked = None
         if question.settings:
             if found.settings.hides_temporary and not self.settings.hides_temporary:
                 # What the client has sent meanwhile was judged by the settings before.
@@ -108,7 +110,7 @@ class SessionState:
 
     def fail(self, question: Question) -> None:
         """They could not be asked."""
-        self.in_doubt = False
+        self.asked = None
         # At first for a timeout of the client's, perhaps.
         self._in_vain = self._patient
         self._patient = True
@@ -148,5 +150,6 @@ class SessionState:
     def rest(self) -> None:
         """The next client's session begins."""
         self.touched = self._look = self._guessed = self.sure = False
-        self._in_vain = self._patient = self.in_doubt = False
+        self._in_vain = self._patient = False
+        self.asked = None
         self._names = ()

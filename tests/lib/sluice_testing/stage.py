@@ -79,10 +79,14 @@ def told(name: bytes, value: bytes) -> bytes:
     return msg("S", name + b"\0" + value + b"\0")
 
 
-def found(pins: int, *parameters: tuple[bytes, bytes]) -> bytes:
-    """The answer to a question about the catalogs; each bit of `pins` is a row of its own."""
+def found(pins: int, *parameters: tuple[bytes, bytes], wiped: bool = False) -> bytes:
+    """The answer to a question about the catalogs; each bit of `pins` is a row of its own.
+
+    `wiped`: there is no prepared statement.
+    """
     rows = [data_row(b"s", name, value) for name, value in parameters]
     rows += [data_row(b"%d" % (1 << bit), b"", b"") for bit in range(20) if pins >> bit & 1]
+    rows += [data_row(b"w", b"", b"")] if wiped else []
     return msg("T", b"\0\3") + b"".join(rows) + msg("C", b"SELECT\0") + ready()
 
 

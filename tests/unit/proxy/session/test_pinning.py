@@ -255,6 +255,21 @@ def test_in_a_long_text_nothing_is_missed_either(text: bytes, expected: Effects)
         assert effects_of_piece(b"SELECT 1; " + text).pins == UNREADABLE
 
 
+@pytest.mark.parametrize(
+    ("effects", "expected"),
+    [
+        (NOTHING, False),
+        (SET, False),
+        (Effects(pins=PinReason.TEMPORARY_OBJECT), False),
+        (Effects(guessed=True), True),
+        (Effects(pins=PinReason.CODE_BLOCK | PinReason.LISTEN), True),
+        (Effects(pins=UNREADABLE), True),
+    ],
+)
+def test_what_may_do_anything(effects: Effects, expected: bool) -> None:
+    assert effects.anything is expected
+
+
 def test_a_call_that_does_not_end_is_taken_for_the_worst() -> None:
     assert effects_of(b"SELECT set_config('a', 'b', true") == SET
 

@@ -111,6 +111,58 @@ def test_statements_that_are_gone_unseen() -> None:
     assert len(state.prepared) == 0
 
 
+def test_a_temporary_object_makes_what_was_prepared_old() -> None:
+    """pg_temp joins the search path: a text may mean another table."""
+    state = SessionState()
+    statement = from_parse(b"SELECT 1\0\0\0", DEFAULTS, NOTHING)
+    state.prepared.sending(statement, 1)
+    state.prepared.confirm(statement)
+    state.pin(PinReason.LISTEN)
+    assert state.prepared.has(statement, 2)
+    state.pin(PinReason.TEMPORARY_OBJECT)
+    assert not state.prepared.has(statement, 2)
+    state.prepared.sending(statement, 2)
+    state.pin(PinReason.TEMPORARY_OBJECT)
+    assert state.prepared.has(statement, 2), "the second one changes nothing"
+
+
+def test_a_temporary_object_that_is_found_makes_it_old_too() -> None:
+    state = SessionState()
+    statement = from_parse(b"SELECT 1\0\0\0", DEFAULTS, NOTHING)
+    state.prepared.sending(statement, 1)
+    state.prepared.confirm(statement)
+    state.guess(())
+    state.learn(asked(state), Findings(DEFAULTS, PinReason.TEMPORARY_OBJECT), NOBODY)
+    assert not state.prepared.has(statement, 2)
+
+
+def test_what_came_while_a_search_path_was_asked_for_is_looked_for() -> None:
+    """It was judged by the parameters before, under which nothing was temporary."""
+    state = SessionState()
+    state.touch()
+    hides = settings({b"search_path": b"pg_temp, public"})
+    state.learn(asked(state), Findings(hides, NOBODY), NOBODY)
+    assert asked(state).objects
+    state.touch()
+    state.learn(asked(state), Findings(hides, NOBODY), NOBODY)
+    assert state.question("user") is None, "from then on it is judged by this one"
+
+
+def test_what_is_being_asked_is_known_until_the_answer() -> None:
+    state = SessionState()
+    assert state.asked is None
+    for end in (
+        lambda question: state.learn(question, Findings(DEFAULTS, NOBODY), NOBODY),
+        state.fail,
+        lambda question: state.rest(),
+    ):
+        state.touch()
+        question = asked(state)
+        assert state.asked is question
+        end(question)
+        assert state.asked is None
+
+
 def test_what_the_next_client_shall_not_find() -> None:
     state = SessionState()
     state.taken.append(b"p")
