@@ -96,6 +96,21 @@ def test_an_idle_server_may_tell_news_in_any_pieces(sent: bytes) -> None:
     assert server.idle
 
 
+def test_what_is_good_before_nonsense_is_the_clients() -> None:
+    """What is told behind it never stands within a message."""
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    client.sends(query(b"SELECT 1"))
+    row = msg("D", bytes(100_000))
+    server.sends(row[:50_000])
+    server.sends(row[50_000:] + b"\1\0\0\0\4")
+    said = client.sees()
+    assert said.startswith(row)
+    assert fields(said[len(row) :])["C"] == "08006"
+    assert client.peer.closed
+    assert server.peer.closed
+
+
 def test_half_of_what_came_before_the_client_is_not_for_it() -> None:
     stage = Stage()
     server, client = stage.server(), stage.client()

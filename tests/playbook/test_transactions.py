@@ -134,8 +134,9 @@ def test_nothing_comes_after_a_terminate() -> None:
     assert server.peer.closed
 
 
-def test_a_message_that_has_no_place_is_refused_behind_what_was_asked() -> None:
-    """The server says so itself, and ends the connection."""
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_message_that_has_no_place_is_refused_behind_what_was_asked(apart: bool) -> None:
+    """The server says so itself, and ends the connection; in one read with the good one, or not."""
     stage = Stage()
     server, client = stage.server(), stage.client()
     client.sends(query(b"BEGIN"))
@@ -143,14 +144,26 @@ def test_a_message_that_has_no_place_is_refused_behind_what_was_asked() -> None:
     server.sees()
     client.sees()
     bad = b"G\0\0\0\4"
-    client.sends(query(b"SELECT 1"), bad)
-    assert server.sees() == query(b"SELECT 1") + bad
+    asked = query(b"SELECT 1")
+    for piece in (asked[:-3], asked[-3:], bad[:2], bad[2:]) if apart else (asked + bad,):
+        client.sends(piece)
+    assert server.sees() == asked + bad
     refusal = error(b"08P01", b"FATAL")
     server.sends(DONE, ready("T"), refusal)
     server.hangs_up()
     assert client.sees() == DONE + ready("T") + refusal
     assert client.peer.closed
     assert stage.hub.pools.open == 0
+
+
+def test_it_is_refused_behind_the_rest_of_a_long_one_too() -> None:
+    stage = Stage()
+    server, client = stage.server(), stage.client()
+    long = query(b"SELECT '%b'" % bytes(1_100_000))
+    bad = b"G\0\0\0\4"
+    client.sends(long[:-5])
+    client.sends(long[-5:] + bad)
+    assert server.sees().endswith(long[-100:] + bad)
 
 
 def test_a_message_that_has_no_place_after_a_wait_harms_nobody_else() -> None:

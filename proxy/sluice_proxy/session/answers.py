@@ -82,13 +82,8 @@ class Answers:
         return self._reading_rows > 0
 
     def frame(self, data: bytes) -> tuple[bytes, list[Frame]]:
-        """Raises ServerProtocolError; nothing of this read goes on then."""
-        rest = self._framer.remain
-        try:
-            return self._framer.feed(data)
-        except ServerProtocolError:
-            self._framer.remain = rest
-            raise
+        """The messages of a read, up to the `failure`."""
+        return self._framer.feed(data)
 
     def skip_rest(self) -> None:
         """What is left of the present message is for nobody."""

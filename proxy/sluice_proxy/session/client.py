@@ -208,11 +208,12 @@ class ClientSession:
             self._stall(data, frames[entered:] if last is None else [*frames[entered:], last])
         elif leaves:
             self._on_terminate(server)
-        elif rest and not self._framer.remain:
-            # The rest of a message that the server had already answered, as in a failed COPY.
-            server.reconsider()
-        elif self._framer.failure is not None:
-            self._on_failure(self._framer.failure)
+        else:
+            if rest and not self._framer.remain:
+                # The rest of a message that the server had already answered, as in a failed COPY.
+                server.reconsider()
+            if self._framer.failure is not None:
+                self._on_failure(self._framer.failure)
 
     def _on_terminate(self, server: ServerConnection) -> None:
         """What was asked before the goodbye is still done, and answered."""

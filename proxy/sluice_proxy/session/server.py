@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from sluice_proxy.errors import ErrorFields, ServerProtocolError
+from sluice_proxy.errors import ErrorFields
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.session.answers import Answers
 from sluice_proxy.session.asking import Inspection, Replay, Restore, StartInspection
@@ -222,13 +222,11 @@ class ServerConnection:
             return
         answers = self.answers
         rest = answers.remain
-        try:
-            data, frames = answers.frame(data)
-        except ServerProtocolError as error:
-            self._break(error.message)
-            return
+        data, frames = answers.frame(data)
         out, ready = answers.take(data, frames)
         if answers.failure is not None:
+            if self.client is not None and out:
+                self.client.peer.write(out)
             self._break(answers.failure.message)
         elif self.expected.own_in_doubt:
             self._break("the server's answers cannot be told apart any more")

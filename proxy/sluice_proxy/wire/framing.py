@@ -66,8 +66,8 @@ class Framer:
     """Splits one direction of a connection into messages.
 
     `remain` counts the bytes of a message, already reported or passed over, that are
-    still to come. Raises `error` (08P01) for a length or a type that cannot be; where good
-    messages stand before it, they are reported, and it is the `failure`.
+    still to come. A length or a type that cannot be is the `failure`, an `error` (08P01); what
+    stands before it is reported as ever, and nothing behind it.
     """
 
     __slots__ = ("_error", "_held", "_table", "failure", "remain")
@@ -114,8 +114,6 @@ class Framer:
                 limit = SMALL_LIMIT
             if policy == REFUSE or not 4 <= length <= limit:
                 self.failure = self._refusal(kind)
-                if not frames:
-                    raise self.failure
                 self._held = data[at:]
                 return data[:at], frames
             end = at + 1 + length
