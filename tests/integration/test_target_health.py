@@ -96,29 +96,28 @@ class TestTLS:
         assert reason == "CertificateInvalid"
         assert "unable to get local issuer certificate" in message
 
-    def test_another_name(
+    @pytest.mark.parametrize(
+        ("name", "days", "words"),
+        [
+            ("elsewhere.example", 30, "certificate is not valid for '127.0.0.1'"),
+            ("127.0.0.1", -0.1, "certificate has expired"),
+        ],
+        ids=["another name", "expired"],
+    )
+    def test_a_certificate_that_does_not_hold(
         self,
         shows: Callable[[Leaf | None], Postgres],
         make_config: MakeConfig,
         told: Told,
         trust: Trust,
+        name: str,
+        days: float,
+        words: str,
     ) -> None:
-        server = shows(trust.authority.issue("elsewhere.example"))
+        server = shows(trust.authority.issue(name, days=days))
         reason, message = told(make_config(server))
         assert reason == "CertificateInvalid"
-        assert "certificate is not valid for '127.0.0.1'" in message
-
-    def test_expired(
-        self,
-        shows: Callable[[Leaf | None], Postgres],
-        make_config: MakeConfig,
-        told: Told,
-        trust: Trust,
-    ) -> None:
-        server = shows(trust.authority.issue("127.0.0.1", days=-0.1))
-        reason, message = told(make_config(server))
-        assert reason == "CertificateInvalid"
-        assert "certificate has expired" in message
+        assert words in message
 
 
 class TestRefused:
