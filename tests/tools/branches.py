@@ -6,7 +6,11 @@ What is measured stands in pyproject.toml.
 import subprocess
 import sys
 
-TESTS = ("tests/unit/proxy/wire", "tests/unit/proxy/session/test_pinning.py")
+TESTS = (
+    "tests/unit/proxy/wire",
+    "tests/unit/proxy/session/test_pinning.py",
+    "tests/unit/proxy/session/test_pinning_names.py",
+)
 
 
 def main() -> int:
