@@ -65,11 +65,10 @@ class ClientSession:
         self._requests = Requests()
         self._backlog = NOTHING
         self._since = 0.0
-        self._blocked = False
+        self._blocked = self.stalled = False
         # It said goodbye, and hears what it asked for before.
         self.leaving = False
         self.state = GREETING
-        self.stalled = False
         self.server: ServerConnection | None = None
         self.unnamed: bytes | None = None
         # The parameters as this client was last told of them; and those that it has set.

@@ -74,8 +74,7 @@ class Preparations:
 
     def rest(self) -> None:
         """The transaction is over, and with it every portal."""
-        if self.portals:
-            self.portals.clear()
+        self.portals.clear()
         if self.statements.is_changing:
             self.statements.rest()
 
