@@ -176,6 +176,45 @@ def test_a_long_parse_streams_and_keeps_its_server() -> None:
     assert server.sees() == bind(name) + EXECUTE + SYNC
 
 
+def test_what_was_made_under_other_settings_is_made_anew_without_them() -> None:
+    """A literal such as '12:00'::timestamptz is understood when the statement is made."""
+    theatre = Theatre()
+    client = theatre.stage.client()
+
+    def uses() -> bool:
+        """Whether the statement is made for it."""
+        theatre.sent = b""
+        theatre.hear(client, bind(b"s") + EXECUTE + SYNC)
+        return b"SELECT 7" in theatre.sent
+
+    theatre.use_only(0)
+    theatre.hear(client, parse(b"SELECT 7", b"s") + SYNC)
+    theatre.use_only(1)
+    theatre.hear(client, query(b"SET TimeZone TO Tokyo"))
+    assert [uses(), uses()] == [True, False]
+    theatre.hear(client, query(b"RESET TimeZone"))
+    assert [uses(), uses()] == [True, False]
+    theatre.hear(client, query(b"SET TimeZone TO Tokyo"))
+    assert not uses(), "the server keeps what it was at the beginning, as without a proxy"
+
+
+def test_what_was_made_under_anothers_settings_is_made_anew() -> None:
+    """Two clients have the same; one uses it after a SET, where the other comes next."""
+    theatre = Theatre()
+    client, other = theatre.stage.client(), theatre.stage.client()
+    theatre.use_only(0)
+    for each in (client, other):
+        theatre.hear(each, parse(b"SELECT 7", b"s") + SYNC)
+    theatre.use_only(1)
+    theatre.hear(client, query(b"SET TimeZone TO Tokyo"))
+    made = []
+    for each in (client, client, other, other):
+        theatre.sent = b""
+        theatre.hear(each, bind(b"s") + EXECUTE + SYNC)
+        made.append(b"SELECT 7" in theatre.sent)
+    assert made == [True, False, True, False]
+
+
 # What drops every statement, and shows it in no text
 
 

@@ -219,6 +219,9 @@ def _judge(text: bytes) -> Effects:
 def _by_first_word(statement: list[Token], index: int, found: _Findings) -> None:
     words = [token.word for token in statement]
     first = words[0]
+    if found.text[statement[0].start] == _QUOTE:
+        # A name, which begins no statement.
+        return
     if first == b"set":
         _on_set(words, found)
     elif first == b"reset":
@@ -240,6 +243,7 @@ def _by_first_word(statement: list[Token], index: int, found: _Findings) -> None
         found.pins |= _PINNING.get(first, PinReason.NONE)
 
 
+_QUOTE = ord('"')
 _PINNING = {b"listen": PinReason.LISTEN, b"load": PinReason.LOADED_LIBRARY}
 # "Nobody else can be connected to the target database", nor to the template of a new one.
 _DEFINING = frozenset((b"drop", b"alter", b"create"))

@@ -45,7 +45,7 @@ class ServerConnection:
         self.keeper = keeper
         self.expected = ExpectedReplies()
         self.session = SessionState()
-        self.session.settings = login.settings
+        self.session.become(login.settings)
         self.parameters = dict(login.parameters)
         self.answers = Answers(self)
         self.cancels = 0
@@ -139,7 +139,7 @@ class ServerConnection:
         queries = replay(changes(self.session.settings, wanted))
         for _ in queries:
             self._ask(Replay(self))
-        self.session.settings = wanted
+        self.session.become(wanted)
         return queries
 
     def _ask(self, note: Note, give: int = 0) -> None:

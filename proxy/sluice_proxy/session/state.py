@@ -2,7 +2,7 @@
 
 from sluice_proxy.session.inspection import Findings, Question
 from sluice_proxy.session.pinning import PROVABLE, PinReason
-from sluice_proxy.session.settings import DEFAULTS
+from sluice_proxy.session.settings import DEFAULTS, Settings
 from sluice_proxy.session.statements import PREFIX, ServerStatements
 
 _NAMES_LIMIT = 200
@@ -51,8 +51,14 @@ class SessionState:
     def touch(self, names: tuple[bytes, ...] = ()) -> None:
         """Parameters may be set, `names` with a dot among them."""
         self.touched = self.sure = True
+        self.prepared.read_under(None)
         if names:
             self._names = tuple(dict.fromkeys((*self._names, *names)))[:_NAMES_LIMIT]
+
+    def become(self, settings: Settings) -> None:
+        """These are its parameters now."""
+        self.settings = settings
+        self.prepared.read_under(None if self.touched else settings.meaning)
 
     def pin(self, reasons: PinReason) -> PinReason:
         """Those of `reasons` that are new."""
@@ -63,10 +69,10 @@ class SessionState:
         self._look = True
         return new
 
-    def _outdate(self, new: PinReason) -> None:
-        """pg_temp joins the search path, so that the server looks up names anew; but not where
-        it has joined for a client before."""
-        if new & PinReason.TEMPORARY_OBJECT:
+    def _outdate(self, changed: PinReason) -> None:
+        """Where temporary objects come or go, names may mean others; the server itself does not
+        look them up anew if pg_temp has joined its search path for a client before."""
+        if changed & PinReason.TEMPORARY_OBJECT:
             self.prepared.outdate()
 
     def may_unpin(self) -> None:
@@ -100,10 +106,10 @@ class SessionState:
             if found.settings.hides_temporary and not self.settings.hides_temporary:
                 # What the client has sent meanwhile was judged by the settings before.
                 self._guessed = True
-            self.settings = found.settings
+            self.become(found.settings)
             self.pins &= ~PinReason.SESSION_SETTING
         if question.objects and not self._look:
-            self._outdate(found.pins & ~self.pins)
+            self._outdate(found.pins ^ self.pins)
             # But for those that came since it was asked.
             self.pins = self.pins & ~PROVABLE | found.pins & ~excused
         self.sure = self.touched or bool(self.pins)
@@ -143,9 +149,9 @@ class SessionState:
 
     def clean(self) -> None:
         """DISCARD ALL was done in the proxy's own name."""
-        self.settings = DEFAULTS
-        self.pins = PinReason.NONE
         self.rest()
+        self.become(DEFAULTS)
+        self.pins = PinReason.NONE
 
     def rest(self) -> None:
         """The next client's session begins."""

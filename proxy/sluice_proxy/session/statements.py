@@ -16,7 +16,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from sluice_proxy.session.pinning import NOTHING, Effects
-from sluice_proxy.session.settings import Settings
+from sluice_proxy.session.settings import DEFAULTS, Settings
 from sluice_proxy.wire import messages
 from sluice_proxy.wire.encodings import recoded
 from sluice_proxy.wire.expected import Note
@@ -30,6 +30,10 @@ CLIENT_LIMIT: Final = 5000
 # Names that are the same so far are the same (NAMEDATALEN - 1).
 NAME_LIMIT: Final = 63
 CONFIRMED: Final = -1
+# Below any version.
+_OUTDATED: Final = -1
+
+Meaning = tuple[bytes | None, ...]
 
 _numbers = count(1)
 
@@ -41,11 +45,13 @@ class Statement:
     SQL's PREPARE instead, where it came as such. `template` is the text (and what follows it
     in the Parse) of one that names other statements: what it is depends on what they are.
     `version` counts how often clients have prepared it: what they mean by it is what it meant
-    then, or later, since tables may have changed in between.
+    then, or later, since tables may have changed in between. `meaning` are the parameters that
+    its text is to be read under, None if they were not known.
     """
 
     __slots__ = (
-        "__weakref__", "effects", "encoding", "message", "name", "prepare", "template", "version",
+        "__weakref__", "effects", "encoding", "meaning", "message", "name", "prepare", "template",
+        "version",
     )  # fmt: skip
 
     def __init__(self, effects: Effects, template: bytes = b""):
@@ -55,6 +61,7 @@ class Statement:
         self.prepare = b""
         self.template = template
         self.version = 0
+        self.meaning: Meaning | None = None
         # Of the texts above.
         self.encoding = b""
 
@@ -74,7 +81,7 @@ class Statement:
         return bool(self.message or self.prepare or self.template)
 
 
-_Key = tuple[bytes, bytes, tuple[bytes | None, ...]]
+_Key = tuple[bytes, bytes, Meaning]
 _known: WeakValueDictionary[_Key, Statement] = WeakValueDictionary()
 
 
@@ -91,6 +98,7 @@ def from_parse(rest: bytes, under: Settings | None, effects: Effects) -> Stateme
     found = _known.get(key)
     if found is None:
         found = _known[key] = Statement(effects)
+        found.meaning = under.meaning
         found.message = messages.message(b"P", found.name + b"\x00" + rest)
     return found
 
@@ -112,6 +120,7 @@ def from_prepare(rest: bytes, under: Settings, effects: Effects) -> Statement:
     found = _known.get(key)
     if found is None:
         found = _known[key] = Statement(effects)
+        found.meaning = under.meaning
         found.prepare = b"PREPARE " + found.name + rest
     return found
 
@@ -122,10 +131,13 @@ class ServerStatements:
     With each: CONFIRMED, or the number of the request that it was sent with; and its version.
     """
 
-    __slots__ = ("_held",)
+    __slots__ = ("_held", "_meaning", "_strangers")
 
     def __init__(self) -> None:
         self._held: OrderedDict[Statement, tuple[int, int]] = OrderedDict()
+        # What texts are read under, and those that were made while that was not their own.
+        self._meaning: Meaning | None = DEFAULTS.meaning
+        self._strangers: set[Statement] = set()
 
     def has(self, statement: Statement, sent: int, version: int = 0) -> bool:
         """It is there, or whatever is sent now fails together with it."""
@@ -137,6 +149,21 @@ class ServerStatements:
 
     def sending(self, statement: Statement, sent: int) -> None:
         self._held[statement] = (sent, statement.version)
+        if statement.meaning is None or statement.meaning != self._meaning:
+            self._strangers.add(statement)
+
+    def read_under(self, meaning: Meaning | None) -> None:
+        """Texts are read under these parameters from now on; None: it is not known which.
+
+        What was made under others than its own is made anew.
+        """
+        if meaning == self._meaning:
+            return
+        self._meaning = meaning
+        strangers, self._strangers = self._strangers, set()
+        for statement in strangers:
+            if statement in self._held:
+                self._held[statement] = (self._held[statement][0], _OUTDATED)
 
     def confirm(self, statement: Statement) -> None:
         """It was made; unless something that drops it has been sent since."""
@@ -152,7 +179,8 @@ class ServerStatements:
 
     def outdate(self) -> None:
         """The names in their texts may mean something else by now: each is made anew."""
-        self._held = OrderedDict((held, (state, -1)) for held, (state, _) in self._held.items())
+        for statement, (state, _) in self._held.items():
+            self._held[statement] = (state, _OUTDATED)
 
     @property
     def confirmed(self) -> bool:

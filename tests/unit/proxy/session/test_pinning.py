@@ -219,6 +219,7 @@ STATEMENTS = [
     (b"SET x = 1; LISTEN c; CREATE TEMP TABLE t (a int)", Effects(LISTEN | TEMP, settings=True)),
     (b"PREPARE p AS SELECT pg_advisory_lock(1)", Effects(LOCK)),
     # Bytes that are no UTF-8
+    (b'"set" x = 1', NOTHING), (b'"reset" x', NOTHING), (b'SELECT 1; "listen" c', NOTHING),
     (b"SELECT '\xff\xfe'; SET x = '\xe4'", SET),
     (b"SELECT '\xff; SET x = 1'", NOTHING),
 ]  # fmt: skip

@@ -136,6 +136,28 @@ def test_a_temporary_object_that_is_found_makes_it_old_too() -> None:
     assert not state.prepared.has(statement, 2)
 
 
+def test_what_was_made_while_a_temporary_object_was_there_is_old_without_it() -> None:
+    state = SessionState()
+    statement = from_parse(b"SELECT 1\0\0\0", DEFAULTS, NOTHING)
+    state.pin(PinReason.TEMPORARY_OBJECT)
+    state.prepared.sending(statement, 1)
+    state.learn(asked(state), Findings(DEFAULTS, NOBODY), NOBODY)
+    assert not state.prepared.has(statement, 1)
+
+
+def test_what_was_made_behind_a_set_is_made_anew_when_its_outcome_is_known() -> None:
+    state = SessionState()
+    statement = from_parse(b"SELECT 1\0\0\0", DEFAULTS, NOTHING)
+    state.touch()
+    state.prepared.sending(statement, 1)
+    question = asked(state)
+    state.touch()
+    state.learn(question, Findings(DEFAULTS, NOBODY), NOBODY)
+    assert state.prepared.has(statement, 1), "another SET is on its way"
+    state.learn(asked(state), Findings(DEFAULTS, NOBODY), NOBODY)
+    assert not state.prepared.has(statement, 1)
+
+
 def test_what_came_while_a_search_path_was_asked_for_is_looked_for() -> None:
     """It was judged by the parameters before, under which nothing was temporary."""
     state = SessionState()

@@ -47,6 +47,7 @@ def test_what_makes_a_statement() -> None:
     prepared = from_prepare(b" AS SELECT 1", DEFAULTS, NOTHING)
     assert prepared.prepare == b"PREPARE " + prepared.name + b" AS SELECT 1"
     assert prepared is from_prepare(b" AS SELECT 1", DEFAULTS, NOTHING)
+    assert parsed.meaning == prepared.meaning == DEFAULTS.meaning
     assert all(name.startswith(PREFIX) for name in (parsed.name, prepared.name))
     assert (parsed.kept, prepared.kept, Statement(NOTHING).kept) == (True, True, False)
     assert Statement(NOTHING, template=b"EXECUTE p").kept
@@ -70,6 +71,43 @@ def test_a_server_has_what_it_confirmed_or_what_fails_with_it() -> None:
     server.drop(one)
     assert not server.has(one, 6)
     assert server.has(Statement(NOTHING), 6), "one that was too long is only where it is"
+
+
+def test_what_was_made_under_other_parameters_is_made_anew_when_they_change() -> None:
+    """Its result, and every literal in its text, was understood by the parameters then."""
+    server, elsewhere = ServerStatements(), settings({b"search_path": b"elsewhere"})
+    here, there = statement(), from_parse(REST, elsewhere, NOTHING)
+    unknown = from_parse(REST, None, NOTHING)
+    all_ = (here, there, unknown)
+
+    def known() -> list[bool]:
+        return [server.has(one, 6) for one in all_]
+
+    for one in all_:
+        server.sending(one, 5)
+        server.confirm(one)
+    assert known() == [True, True, True]
+    server.read_under(DEFAULTS.meaning)
+    assert known() == [True, True, True], "nothing changed"
+    server.read_under(elsewhere.meaning)
+    assert known() == [True, False, False]
+    server.sending(there, 6)
+    server.read_under(None)
+    server.read_under(DEFAULTS.meaning)
+    assert known() == [True, True, False], "one that is at home here stays"
+
+
+def test_what_was_made_while_parameters_were_not_known_is_made_anew_when_they_are() -> None:
+    server, one, unknown = ServerStatements(), statement(), from_parse(REST, None, NOTHING)
+    server.read_under(None)
+    for sent in (one, statement(2), unknown):
+        server.sending(sent, 5)
+    server.drop(one)
+    server.sending(one, 5)
+    assert (server.has(one, 5), server.has(unknown, 5)) == (True, True)
+    server.drop(statement(2))
+    server.read_under(DEFAULTS.meaning)
+    assert (server.has(one, 5), server.has(unknown, 5)) == (False, False)
 
 
 def test_the_ones_used_longest_ago_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
