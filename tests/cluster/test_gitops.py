@@ -56,6 +56,17 @@ def unready(reason: Reason) -> dict[str, tuple[str, Reason]]:
     return {READY: ("False", reason)}
 
 
+STUCK = (
+    *(Reason.BUDGET_TOO_SMALL, Reason.IMAGE_PULL_FAILED, Reason.UNSCHEDULABLE),
+    *(Reason.PODS_CRASHING, Reason.PODS_NOT_STARTING, Reason.PODS_REFUSED),
+)
+"""Reasons of a rollout that does not come further, and that Kubernetes has not given up."""
+
+
+def stuck(reason: Reason) -> dict[str, tuple[str, Reason]]:
+    return {PROGRESSING: ("False", reason), RECONCILING: ("True", reason)}
+
+
 CASES = (
     Case("it serves", "Healthy", "Current"),
     Case(
@@ -97,6 +108,23 @@ CASES = (
     Case(
         "old pods serve while new ones start", "Progressing", "InProgress",
         {PROGRESSING: ("True", Reason.ROLLING_OUT), RECONCILING: ("True", Reason.ROLLING_OUT)},
+        RECONCILING,
+    ),
+    *(
+        Case(f"new pods do not come: {reason}", "Degraded", "InProgress", stuck(reason),
+             PROGRESSING)
+        for reason in STUCK
+    ),
+    Case(
+        "the first pods do not come", "Degraded", "InProgress",
+        {**stuck(Reason.UNSCHEDULABLE), **unready(Reason.UNSCHEDULABLE),
+         TARGETS_AVAILABLE: ("Unknown", Reason.NO_ANSWER)},
+        PROGRESSING,
+    ),
+    Case(
+        "pods have not yet taken the change", "Progressing", "InProgress",
+        {PROGRESSING: ("True", Reason.CONFIGURATION_PENDING),
+         RECONCILING: ("True", Reason.CONFIGURATION_PENDING)},
         RECONCILING,
     ),
     Case(
@@ -175,9 +203,15 @@ def test_the_engines_follow_a_proxy_through_its_life(namespace: Namespace) -> No
 
         eventually(look, f"{argo} and {flux}")
 
-    namespace.apply(namespace.proxy(auth=[{"secretRef": {"name": "later"}}]))
+    auth = [{"secretRef": {"name": "later"}}]
+    namespace.apply(namespace.proxy(auth=auth))
     becomes("Degraded", "InProgress")
     namespace.apply(login("later", namespace.name, "app", PASSWORD))
+    becomes("Healthy", "Current")
+    nowhere = {"nodeSelector": {"example.com/node": "none"}}
+    namespace.apply(namespace.proxy(auth=auth, podTemplate=nowhere))
+    becomes("Degraded", "InProgress")
+    namespace.apply(namespace.proxy(auth=auth))
     becomes("Healthy", "Current")
     suspend = ("patch", "databaseproxy", "orders", "--type=merge", "-p")
     namespace.kubectl(*suspend, '{"spec": {"suspend": true}}')

@@ -27,8 +27,13 @@ for _, kind in ipairs({ "Accepted", "CredentialsReady", "TargetsAvailable" }) do
   end
 end
 
-if conditions.Progressing ~= nil and conditions.Progressing.reason == "Suspended" then
-  return { status = "Suspended", message = conditions.Progressing.message }
+local progress = conditions.Progressing
+if progress ~= nil and progress.reason == "Suspended" then
+  return { status = "Suspended", message = progress.message }
+end
+-- Something keeps the pods from getting there; Reconciling alone would look like a rollout.
+if is("Progressing", "False") and progress.reason ~= "Settled" then
+  return { status = "Degraded", message = progress.message }
 end
 -- Clients are served, but not yet by the newest spec.
 if is("Reconciling", "True") then
