@@ -2,10 +2,11 @@
 
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from kube.client import Cluster
 
 from sluice_testing import chart, specs
@@ -17,6 +18,11 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
 KUSTOMIZE = CHART.parent / "kustomize"
 CRD = "databaseproxies.sluice.dev"
+KEPT = {
+    "kustomize.toolkit.fluxcd.io/prune": "disabled",
+    "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+}
+"""What Flux and Argo CD go by."""
 
 
 @pytest.fixture
@@ -60,6 +66,21 @@ def exists(cluster: Cluster, kind: str, name: str) -> bool:
 def test_the_tests_of_the_chart_pass(operator: Cluster) -> None:
     said = operator.helm("test", "sluice", "--namespace", SYSTEM)
     assert "Phase:          Succeeded" in said
+
+
+def annotations_of_the_crd(made: Iterable[Manifest]) -> dict[str, str]:
+    (found,) = (one for one in made if one["kind"] == "CustomResourceDefinition")
+    annotations: dict[str, str] = found["metadata"].get("annotations", {})
+    return annotations
+
+
+def test_whatever_prunes_leaves_the_crd(cluster: Cluster) -> None:
+    by_kustomize = yaml.safe_load_all(cluster.kubectl("kustomize", str(KUSTOMIZE)))
+    assert annotations_of_the_crd(by_kustomize) == KEPT
+    by_helm = annotations_of_the_crd(chart.rendered(cluster, {}, "default"))
+    assert by_helm == {**KEPT, "helm.sh/resource-policy": "keep"}
+    unkept = chart.rendered(cluster, {"crds": {"keep": False}}, "default")
+    assert annotations_of_the_crd(unkept) == {}
 
 
 @pytest.mark.usefixtures("standard")

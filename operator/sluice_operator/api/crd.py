@@ -183,12 +183,19 @@ def _is_implied(child: Schema, value: Any) -> bool:
     return bool(child.get("default", absent) == value)
 
 
+KEPT: Mapping[str, str] = {
+    "kustomize.toolkit.fluxcd.io/prune": "disabled",
+    "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+}
+"""With the CRD all proxies would go: neither Flux nor Argo CD may take it away with the rest."""
+
+
 def definition() -> Schema:
     """The whole CustomResourceDefinition."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{names.PLURAL}.{names.GROUP}"},
+        "metadata": {"name": f"{names.PLURAL}.{names.GROUP}", "annotations": dict(KEPT)},
         "spec": {
             "group": names.GROUP,
             "scope": "Namespaced",
@@ -296,19 +303,19 @@ def chart_template() -> str:
     """The same definition as a template of the chart.
 
     Helm never upgrades what stands in a chart's `crds/`, so it is a template, kept when
-    the release is uninstalled: with the CRD all proxies would go.
+    the release is uninstalled.
     """
     text = rendered()
     if "{{" in text:
         raise NotStructural("a description holds {{, which Helm would read as its own")
-    name = f"  name: {names.PLURAL}.{names.GROUP}\n"
+    annotations = "  annotations:\n" + "".join(f"    {key}: {KEPT[key]}\n" for key in KEPT)
+    head, _, tail = text.partition(annotations)
     kept = (
         "  {{- if .Values.crds.keep }}\n"
-        "  annotations:\n    helm.sh/resource-policy: keep\n"
+        f"{annotations}    helm.sh/resource-policy: keep\n"
         "  {{- end }}\n"
     )
-    head, found, tail = text.partition(name)
-    return "{{- if .Values.crds.install }}\n" + head + found + kept + tail + "{{- end }}\n"
+    return "{{- if .Values.crds.install }}\n" + head + kept + tail + "{{- end }}\n"
 
 
 def main(arguments: list[str] | None = None) -> int:
