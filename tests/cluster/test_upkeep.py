@@ -14,6 +14,7 @@ from kube import appimages
 from kube.client import Cluster
 
 from sluice_operator import names
+from sluice_operator.reconcile import POOL_SECONDS
 from sluice_proxy.config import CONFIG_KEY
 from sluice_testing import chart, fleet, shop
 from sluice_testing.api_metrics import writes_at_server
@@ -24,7 +25,8 @@ from sluice_testing.shop import Namespace
 # The first test of a run may have to wait for the cluster and the images.
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
-REST_SECONDS = 60
+REST_SECONDS = 2 * POOL_SECONDS + 10
+"""Long enough to see twice what would be written as often as the pool's figures may be."""
 CHILDREN = names.children("orders")
 
 LABEL = {"metadata": {"labels": {names.LABEL_INSTANCE: None}}}
@@ -176,7 +178,7 @@ def test_a_proxy_is_made_again_under_its_name(namespace: Namespace) -> None:
 def test_nothing_is_written_at_rest(operator: Cluster, resting: Namespace) -> None:
     """By the API server's own count of what the operator writes, whoever wrote it.
 
-    The minute begins anew with each write: what other tests left may take a while to go.
+    The time begins anew with each write: what other tests left may take a while to go.
     """
     until_settled(resting)
     writes: list[dict[str, float]] = []
