@@ -68,6 +68,7 @@ class Credential:
 
 AUTHORITY = Authority()
 LEAF, OTHER = AUTHORITY.issue("orders"), AUTHORITY.issue("orders")
+OVER = AUTHORITY.issue("orders", days=-0.5)
 PAIR = {"tls.crt": LEAF.chain, "tls.key": LEAF.private_key}
 CREDENTIALS = (
     Credential(
@@ -103,6 +104,13 @@ CREDENTIALS = (
         Reason.INVALID_CERTIFICATE,
         "spec.tls.secretRef: tls.key of Secret given is not the key of tls.crt",
         bad={**PAIR, "tls.key": OTHER.private_key},
+        good=PAIR,
+        spec={"tls": {"secretRef": {"name": "given"}}},
+    ),
+    Credential(
+        Reason.CERTIFICATE_EXPIRED,
+        "spec.tls.secretRef: the certificate in tls.crt of Secret given expired on 2",
+        bad={"tls.crt": OVER.chain, "tls.key": OVER.private_key},
         good=PAIR,
         spec={"tls": {"secretRef": {"name": "given"}}},
     ),

@@ -120,6 +120,18 @@ class Reason(StrEnum):
         "`tls.secretRef` holds no usable pair",
         "put a PEM certificate into tls.crt and its private key into tls.key",
     )
+    CERTIFICATE_EXPIRED = (
+        "CertificateExpired",
+        CREDENTIALS_READY,
+        "the certificate of `tls.secretRef` has expired",
+        "renew it, or take spec.tls.secretRef out and let the operator issue one",
+    )
+    CERTIFICATE_NOT_YET_VALID = (
+        "CertificateNotYetValid",
+        CREDENTIALS_READY,
+        "the certificate of `tls.secretRef` is not valid yet",
+        "put one there that is, or correct the clock of whoever issues it",
+    )
 
     AVAILABLE = "Available", TARGETS_AVAILABLE, "the proxy can log in on the server"
     REGISTERING = "Registering", TARGETS_AVAILABLE, "the server is being asked"

@@ -31,6 +31,14 @@ def checked_cidr(text: str) -> IPNetwork:
     return given.network
 
 
+def is_ipv6(text: str) -> bool:
+    """Whether it is an address of IPv6 to the API server, for which an IPv4-mapped one is none."""
+    try:
+        return ipaddress.IPv6Address(text).ipv4_mapped is None
+    except ValueError:
+        return False
+
+
 def lies_inside(hole: IPNetwork, outer: IPNetwork) -> bool:
     if isinstance(hole, ipaddress.IPv4Network) and isinstance(outer, ipaddress.IPv4Network):
         return hole != outer and hole.subnet_of(outer)

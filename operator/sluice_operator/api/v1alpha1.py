@@ -20,7 +20,7 @@ from sluice_operator.api.model import (
     refuse,
     rules,
 )
-from sluice_operator.api.network import Network
+from sluice_operator.api.network import Network, is_ipv6
 from sluice_operator.api.pod_template import PodTemplate
 from sluice_operator.api.pool import ConnectionPool
 
@@ -29,7 +29,7 @@ NAME_MAX = 50
 """Longest name of a DatabaseProxy: with our suffixes it stays a DNS label (63)."""
 
 HOST_PATTERN = r"^[A-Za-z0-9:]([-_.:A-Za-z0-9]*[A-Za-z0-9:])?$"
-
+NO_HOST = "a colon stands in IPv6 addresses alone; the port has a field of its own"
 
 PEERS_SUFFIX = names.peers("")
 PEERS_NAME = f"must not end in {PEERS_SUFFIX}: pods find each other by such names"
@@ -61,6 +61,7 @@ class Target(APIModel):
         min_length=1,
         max_length=253,
         pattern=HOST_PATTERN,
+        json_schema_extra=rules(("!self.contains(':') || isIP(self)", NO_HOST)),
     )
     port: int = Field(
         default=5432,
@@ -68,6 +69,13 @@ class Target(APIModel):
         le=65535,
         description="Port where the server listens. For a Service, the Service's port.",
     )
+
+    @field_validator("host")
+    @classmethod
+    def _colons_in_addresses_alone(cls, host: str) -> str:
+        if ":" in host and not is_ipv6(host):
+            raise refuse(NO_HOST)
+        return host
 
 
 CA_NEEDED = "caSecretRef is needed by the modes VerifyCA and VerifyFull"

@@ -36,6 +36,7 @@ class Objects:
     def __init__(self, client: Client, store: Store):
         self._client = client
         self._store = store
+        self._unreadable: set[ObjectKey] = set()
 
     async def proxy(self, key: Key, *, fresh: bool) -> Manifest | None:
         """The DatabaseProxy itself."""
@@ -59,6 +60,11 @@ class Objects:
             children={**kept, **labelled},
             pods=tuple(
                 pod(item) for item in ours if item["kind"] == "Pod" and not is_finished(item)
+            ),
+            unreadable=frozenset(
+                key
+                for key in egress.services_of(proxy.spec, namespace)
+                if ("Service", *key) in self._unreadable
             ),
         )
 
@@ -105,6 +111,9 @@ class Objects:
             if key[0] != "Service":
                 raise
             found = None  # it is in a namespace that is not this operator's affair
+            self._unreadable.add(key)
+        else:
+            self._unreadable.discard(key)
         if found is None:
             self._store.miss(key)
             return None

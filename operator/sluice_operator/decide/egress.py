@@ -1,7 +1,7 @@
 """Where the targets are, as a NetworkPolicy can say it."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from sluice_operator.api.v1alpha1 import Spec, Target
@@ -38,13 +38,32 @@ def egress(spec: Spec, namespace: str, services: Services) -> tuple[Egress, ...]
     return tuple(_egress(target, spec, namespace, services) for target in spec.targets)
 
 
-def notes(spec: Spec, egresses: tuple[Egress, ...]) -> tuple[str, ...]:
-    """What the user should know: a target for which the policy must stay open."""
+def notes(
+    spec: Spec,
+    namespace: str,
+    egresses: tuple[Egress, ...],
+    unreadable: Container[tuple[str, str]],
+) -> tuple[str, ...]:
+    """What the user should know: a target for which the policy must stay open, and why.
+
+    `unreadable` are the Services, by namespace and name, that the operator may not read.
+    """
     return tuple(
-        f"spec.network.databaseCIDRs: egress to port {rule.port} is open to any address, "
-        f"for {target.host} is neither an address nor a Service with pods"
+        f"spec.network.databaseCIDRs: egress to port {rule.port} is open to any address, for "
+        + _why_open(target.host, service_of(target.host, namespace), unreadable)
         for target, rule in zip(spec.targets, egresses, strict=True)
         if isinstance(rule, ToRanges) and not rule.cidrs
+    )
+
+
+def _why_open(
+    host: str, key: tuple[str, str] | None, unreadable: Container[tuple[str, str]]
+) -> str:
+    if key is None or key not in unreadable:
+        return f"{host} is neither an address nor a Service with pods"
+    return (
+        f"the operator may not read Services in namespace {key[0]}, where {host} may be one: give "
+        f"the ranges of its addresses, or add {key[0]} to watchNamespaces of the operator's chart"
     )
 
 

@@ -52,12 +52,16 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The world around one DatabaseProxy; `secrets` are those its spec refers to."""
+    """The world around one DatabaseProxy; `secrets` are those its spec refers to.
+
+    `unreadable` are Services that a target may mean and that the operator may not read.
+    """
 
     secrets: Secrets
     services: Services
     children: Children
     pods: tuple[Pod, ...]
+    unreadable: frozenset[tuple[str, str]] = frozenset()
 
 
 def child_key(manifest: Mapping[str, Any]) -> ChildKey:

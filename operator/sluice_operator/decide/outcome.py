@@ -7,7 +7,6 @@ from typing import Any
 from sluice_operator import names
 from sluice_operator.api import conditions
 from sluice_operator.api.manifest import InvalidManifest
-from sluice_operator.decide import egress
 from sluice_operator.decide.events import Changes
 from sluice_operator.decide.observed import ChildKey, Observed, Pod
 from sluice_operator.decide.overcommit import Overcommit
@@ -102,7 +101,7 @@ def seen(proxy: Subject, outcome: Outcome, sight: Sight) -> Seen:
         generation=proxy.manifest["metadata"]["generation"],
         inputs=inputs,
         missing=outcome.missing,
-        notes=() if inputs is None else egress.notes(inputs.spec, inputs.egress),
+        notes=() if inputs is None else inputs.notes,
         config_hash=outcome.config_hash,
         deployment=outcome.deployment,
         pods=sight.pods,

@@ -7,15 +7,16 @@ from typing import Any
 from sluice_operator import names
 from sluice_operator.api import conditions
 from sluice_operator.api.v1alpha1 import DatabaseProxy
+from sluice_operator.decide import egress
 from sluice_operator.decide.budget import Division, Memory
-from sluice_operator.decide.egress import egress
 from sluice_operator.decide.fleet import Crew, division
 from sluice_operator.decide.fleet import replicas as allowed_replicas
 from sluice_operator.decide.observed import Observed, secret_data
+from sluice_operator.desired import credentials, validity
 from sluice_operator.desired.certificates import Issued, Kept, Pair, issued
 from sluice_operator.desired.config_secret import proxy_config
 from sluice_operator.desired.credentials import Problem, given_ca
-from sluice_operator.desired.inputs import Inputs, ProxyImage
+from sluice_operator.desired.inputs import Egress, Inputs, ProxyImage
 from sluice_operator.desired.manifest import Owner
 from sluice_proxy.config import CONFIG_KEY, Fleet, ProxyConfig
 from sluice_proxy.config import parse as parse_config
@@ -68,20 +69,11 @@ def resolve(
     owner = owner_of(proxy)
     previous = _previous(observed, owner)
     certificates = _certificates(proxy, observed, owner, now)
-    missing = None
-    try:
-        config = _config(proxy, observed, previous, certificates, now)
-    except Problem as problem:
-        missing = Missing(
-            conditions.CREDENTIALS_READY, problem.reason, problem.path, problem.sentence
-        )
-    except ValueError as error:
-        missing = Missing(conditions.ACCEPTED, "Invalid", "spec", str(error))
-    if missing is not None:
-        if previous is None:
-            return Resolution(None, missing)
-        config = _last_good(previous, certificates, observed, owner)
+    config, missing = _chosen(proxy, observed, previous, certificates, now)
+    if config is None:
+        return Resolution(None, missing)
     divided = division(proxy.spec, previous, crew, now)
+    rules = egress.egress(proxy.spec, owner.namespace, observed.services)
     replicas = allowed_replicas(proxy.spec, observed, owner.name, fits=divided.fits)
     inputs = Inputs(
         owner=owner,
@@ -91,12 +83,40 @@ def resolve(
         ),
         issued=certificates,
         ca=_ca(proxy, observed, certificates),
-        egress=egress(proxy.spec, owner.namespace, observed.services),
+        egress=rules,
         image=installation.proxy_image,
         operator_namespace=installation.namespace,
         monitoring_namespaces=installation.monitoring_namespaces,
+        notes=_notes(proxy, observed, rules, now),
     )
     return Resolution(inputs, missing, previous, divided)
+
+
+def _chosen(
+    proxy: DatabaseProxy,
+    observed: Observed,
+    previous: ProxyConfig | None,
+    certificates: Issued | None,
+    now: float,
+) -> tuple[ProxyConfig | None, Missing | None]:
+    """The document to serve, if there is one, and what is wrong with the spec's own."""
+    last_good = _last_good(previous, certificates, observed, owner_of(proxy))
+    try:
+        config = _config(proxy, observed, previous, certificates, now)
+        untimely = validity.problem(proxy.spec, observed.secrets, now)
+    except Problem as problem:
+        return last_good, _blamed(problem)
+    except ValueError as error:
+        return last_good, Missing(conditions.ACCEPTED, "Invalid", "spec", str(error))
+    if untimely is None:
+        return config, None
+    # Where no better certificate is left, passwords and settings go on being taken.
+    is_better = last_good is not None and validity.is_timely(last_good.certificate, now)
+    return last_good if is_better else config, _blamed(untimely)
+
+
+def _blamed(problem: Problem) -> Missing:
+    return Missing(conditions.CREDENTIALS_READY, problem.reason, problem.path, problem.sentence)
 
 
 def _config(
@@ -140,13 +160,25 @@ def _certificates(
     return issued(subject, hosts, now, Kept(_pair(signer), _pair(shown), trusted))
 
 
+def _notes(
+    proxy: DatabaseProxy, observed: Observed, rules: tuple[Egress, ...], now: float
+) -> tuple[str, ...]:
+    """What the user should know although nothing fails for it, or not yet."""
+    spec, namespace, secrets = proxy.spec, proxy.metadata.namespace, observed.secrets
+    hosts = names.dns_names(proxy.metadata.name, namespace)
+    return (
+        *egress.notes(spec, namespace, rules, observed.unreadable),
+        *credentials.notes(spec, secrets),
+        *validity.notes(spec, secrets, hosts, now),
+    )
+
+
 def _last_good(
-    previous: ProxyConfig, certificates: Issued | None, observed: Observed, owner: Owner
-) -> ProxyConfig:
+    previous: ProxyConfig | None, certificates: Issued | None, observed: Observed, owner: Owner
+) -> ProxyConfig | None:
     """`previous`; but a certificate of ours is renewed even so."""
     kept = _pair(_own_secret(observed, names.tls_secret(owner.name), owner))
-    ours = kept is not None and previous.certificate is not None
-    if certificates is None or not ours or kept is None:
+    if previous is None or certificates is None or kept is None:
         return previous
     if previous.certificate is None or previous.certificate.chain != kept.certificate:
         return previous

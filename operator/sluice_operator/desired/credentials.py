@@ -44,6 +44,17 @@ def users(spec: Spec, secrets: Secrets) -> tuple[User, ...]:
     return tuple(roles)
 
 
+def notes(spec: Spec, secrets: Secrets) -> tuple[str, ...]:
+    """What the user should know of passwords that can be used, and may not be what was meant."""
+    return tuple(
+        f"spec.auth[{index}].secretRef: the key password of Secret {entry.secret_ref.name} ends "
+        "with a line break, which counts as part of it: if logins fail, write it without one "
+        "(printf in place of echo)"
+        for index, entry in enumerate(spec.auth)
+        if secrets.get(entry.secret_ref.name, {}).get("password", b"").endswith((b"\n", b"\r"))
+    )
+
+
 def target_ca(spec: Spec, secrets: Secrets) -> str:
     """PEM bundle that the server is verified with; empty where none is asked for."""
     reference = spec.target_tls.ca_secret_ref
@@ -86,7 +97,7 @@ def _user(data: Mapping[str, bytes], secret: str, path: str) -> User:
     name_key = "user" if "username" not in data and "user" in data else "username"
     name = _text(data, name_key, secret, path)
     password = _text(data, "password", secret, path)
-    if name != name.strip() or "\0" in name:
+    if name != name.strip():
         sentence = f"key {name_key} of Secret {secret} has white space around the name"
         raise Problem(path, Reason.INVALID_SECRET, sentence)
     database = _first_text(data, ("dbname", "database"), secret, path)
@@ -101,8 +112,10 @@ def _user_of_uri(uri: str, secret: str, path: str) -> User:
         _refuse_uri(secret, path)
     if parts.scheme not in ("postgres", "postgresql") or not name or not password:
         _refuse_uri(secret, path)
-    database = unquote(parts.path.lstrip("/"))
-    return User(unquote(name), unquote(password), database=database or DEFAULT_DATABASE)
+    database = parts.path.lstrip("/")
+    for part in (name, password, database):
+        _check_zero_bytes(unquote(part), "uri", secret, path)
+    return User(unquote(name), unquote(password), database=unquote(database) or DEFAULT_DATABASE)
 
 
 def _refuse_uri(secret: str, path: str) -> NoReturn:
@@ -151,7 +164,16 @@ def _text(data: Mapping[str, bytes], key: str, secret: str, path: str) -> str:
         problem = "has no key" if value is None else "has an empty key"
         raise Problem(path, Reason.SECRET_KEY_NOT_FOUND, f"Secret {secret} {problem} {key}")
     try:
-        return value.decode()
+        text = value.decode()
     except UnicodeDecodeError:
         sentence = f"key {key} of Secret {secret} is not UTF-8 text"
         raise Problem(path, Reason.INVALID_SECRET, sentence) from None
+    _check_zero_bytes(text, key, secret, path)
+    return text
+
+
+def _check_zero_bytes(text: str, key: str, secret: str, path: str) -> None:
+    # The protocol's strings end with one.
+    if "\0" in text:
+        sentence = f"key {key} of Secret {secret} holds a zero byte"
+        raise Problem(path, Reason.INVALID_SECRET, sentence)

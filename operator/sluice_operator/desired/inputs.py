@@ -49,7 +49,8 @@ class Inputs:
 
     `issued` is None where the user brings the certificate; `ca` is the PEM that clients
     verify it with, empty if unknown. `operator_namespace` is whence `/state` is read, and
-    `monitoring_namespaces` are those whence metrics are.
+    `monitoring_namespaces` are those whence metrics are. `notes` are what the user should
+    know although all of it can be done.
     """
 
     owner: Owner
@@ -61,6 +62,7 @@ class Inputs:
     image: ProxyImage
     operator_namespace: str
     monitoring_namespaces: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def config_hash(self) -> str:

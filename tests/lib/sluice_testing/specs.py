@@ -85,6 +85,8 @@ GOOD = (
     Case("the smallest"),
     Case("an address", {"spec.targets": [{"host": "10.1.2.3", "port": 6543}]}),
     Case("an IPv6 address", {"spec.targets": [{"host": "fd00::5"}]}),
+    Case("the shortest IPv6 address", {"spec.targets.0.host": "::1"}),
+    Case("an IPv6 address that ends as IPv4", {"spec.targets.0.host": "64:ff9b::10.1.2.3"}),
     Case("the ends of ranges", {
         POOL: {
             "maxConnectionsPercent": 1,
@@ -185,6 +187,9 @@ BAD = (
     Case("no host", {"spec.targets": [{"port": 5432}]}, "spec.targets[0].host"),
     Case("a host with a space", {"spec.targets.0.host": "a b"}, "spec.targets[0].host"),
     Case("a URL as host", {"spec.targets.0.host": "postgres://db"}, "spec.targets[0].host"),
+    Case("a name with a port", {"spec.targets.0.host": "db:5432"}, "spec.targets[0].host"),
+    Case("address with a port", {"spec.targets.0.host": "10.0.0.1:5432"}, "spec.targets[0].host"),
+    Case("IPv4 as IPv6 host", {"spec.targets.0.host": "::ffff:10.0.0.1"}, "spec.targets[0].host"),
     Case("port 0", {"spec.targets.0.port": 0}, "spec.targets[0].port"),
     Case("port 65536", {"spec.targets.0.port": 65536}, "spec.targets[0].port"),
     Case("a port as text", {"spec.targets.0.port": "5432"}, "spec.targets[0].port"),
@@ -204,14 +209,10 @@ BAD = (
     Case(
         "half a percent", {f"{POOL}.maxConnectionsPercent": 0.5}, f"{POOL}.maxConnectionsPercent"
     ),
-    Case(
-        "idle percent -1", {f"{POOL}.maxIdleConnectionsPercent": -1},
-        f"{POOL}.maxIdleConnectionsPercent",
-    ),
-    Case(
-        "idle percent 101", {f"{POOL}.maxIdleConnectionsPercent": 101},
-        f"{POOL}.maxIdleConnectionsPercent",
-    ),
+    Case("idle percent -1", {f"{POOL}.maxIdleConnectionsPercent": -1},
+         f"{POOL}.maxIdleConnectionsPercent"),
+    Case("idle percent 101", {f"{POOL}.maxIdleConnectionsPercent": 101},
+         f"{POOL}.maxIdleConnectionsPercent"),
     Case(
         "more idle than there may be",
         {POOL: {"maxConnectionsPercent": 40, "maxIdleConnectionsPercent": 41}},

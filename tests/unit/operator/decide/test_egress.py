@@ -66,12 +66,30 @@ def test_a_service_means_its_pods(ports: tuple[dict[str, Any], ...], expected: A
 def test_a_service_without_pods_is_anywhere_and_said_so(services: dict[Any, Any]) -> None:
     rules = egress(spec("db"), "shop", services)
     assert rules == (ToRanges((), 5432),)
-    (note,) = notes(spec("db"), rules)
+    (note,) = notes(spec("db"), "shop", rules, ())
     assert note.startswith("spec.network.databaseCIDRs: ")
+    assert note.endswith("db is neither an address nor a Service with pods")
+
+
+def test_a_service_that_may_not_be_read_is_told_from_none() -> None:
+    given = spec("db.data")
+    rules = egress(given, "shop", {})
+    (note,) = notes(given, "shop", rules, {("data", "db")})
+    assert note.startswith("spec.network.databaseCIDRs: egress to port 5432 is open to any address")
+    assert "may not read Services in namespace data, where db.data may be one" in note
+    assert note.endswith("or add data to watchNamespaces of the operator's chart")
+    (other,) = notes(given, "shop", rules, {("data", "another")})
+    assert "neither an address nor a Service" in other
+
+
+def test_where_ranges_are_given_it_does_not_matter_what_may_be_read() -> None:
+    given = spec("db.data", cidrs=("10.0.0.0/8",))
+    rules = egress(given, "shop", {})
+    assert notes(given, "shop", rules, {("data", "db")}) == ()
 
 
 def test_a_name_outside_is_within_the_ranges_given() -> None:
     given = spec("db.example.com", cidrs=("10.0.0.0/8",))
     rules = egress(given, "shop", {})
     assert rules == (ToRanges(("10.0.0.0/8",), 5432),)
-    assert notes(given, rules) == ()
+    assert notes(given, "shop", rules, ()) == ()

@@ -9,11 +9,13 @@ from sluice_operator.api.v1alpha1 import DatabaseProxy
 from sluice_operator.decide.budget import Memory
 from sluice_operator.decide.fleet import Crew
 from sluice_operator.decide.observed import Observed, Pod, child_key
+from sluice_operator.decide.outcome import Outcome, Sight, Subject, seen
 from sluice_operator.decide.resolve import Installation, Resolution, resolve
 from sluice_operator.decide.state import PoolState, ProxyState
-from sluice_operator.desired.certificates import LEAF_LIFE
+from sluice_operator.desired.certificates import LEAF_LIFE, Kept, issued
 from sluice_operator.desired.inputs import Inputs, ProxyImage
 from sluice_operator.desired.objects import desired_objects
+from sluice_operator.names import dns_names
 from sluice_proxy.config import Fleet, PodShare
 from sluice_testing.specs import manifest
 
@@ -21,6 +23,7 @@ NOW = 1_800_000_000.0
 HERE = Installation(ProxyImage("sluice/proxy:1"), "sluice-system", ("monitoring",))
 APP = {"orders-app": {"username": b"app", "password": b"pw"}}
 EMPTY = Observed({}, {}, {}, ())
+LIFE = LEAF_LIFE.total_seconds()
 
 
 def proxy(**changes: Any) -> DatabaseProxy:
@@ -124,6 +127,84 @@ def test_a_certificate_of_the_users_stays_in_the_last_good_document() -> None:
     resolution = resolve(proxy(tls=tls), after(inputs, secrets={}), NOBODY, HERE, NOW)
     assert resolution.inputs is not None
     assert resolution.inputs.config.certificate == mine.shown()
+
+
+TLS = {"secretRef": {"name": "mine"}}
+
+
+def mine(begin: float) -> dict[str, dict[str, bytes]]:
+    """Good for 90 days from `begin`, less five minutes."""
+    pair = issued("shop/orders", dns_names("orders", "shop"), begin, Kept()).leaf
+    return {**APP, "mine": {"tls.crt": pair.certificate.encode(), "tls.key": pair.key.encode()}}
+
+
+def shown(resolution: Resolution) -> bytes:
+    assert resolution.inputs is not None
+    assert resolution.inputs.config.certificate is not None
+    return resolution.inputs.config.certificate.chain.encode()
+
+
+EXPIRED = ("CredentialsReady", "CertificateExpired", "spec.tls.secretRef")
+
+
+def test_an_expired_certificate_is_served_where_there_is_no_better() -> None:
+    old = mine(NOW - 2 * LIFE)
+    first = resolve(proxy(tls=TLS), Observed(old, {}, {}, ()), NOBODY, HERE, NOW)
+    assert told(first) == EXPIRED
+    assert shown(first) == old["mine"]["tls.crt"]
+
+
+def test_passwords_change_while_the_certificate_is_expired() -> None:
+    secrets = mine(NOW)
+    before = after(solved(Observed(secrets, {}, {}, ()), tls=TLS))
+    changed = {**secrets, "orders-app": {"username": b"app", "password": b"new"}}
+    late = resolve(proxy(tls=TLS), replace(before, secrets=changed), NOBODY, HERE, NOW + LIFE + 1)
+    assert told(late) == EXPIRED
+    assert shown(late) == secrets["mine"]["tls.crt"]
+    assert late.inputs is not None
+    assert late.inputs.config.users[0].password == "new"
+
+
+def test_an_expired_certificate_takes_no_good_ones_place() -> None:
+    good, old = mine(NOW), mine(NOW - 2 * LIFE)
+    before = after(solved(Observed(good, {}, {}, ()), tls=TLS))
+    changed = {**old, "orders-app": {"username": b"app", "password": b"new"}}
+    resolution = resolve(proxy(tls=TLS), replace(before, secrets=changed), NOBODY, HERE, NOW)
+    assert told(resolution) == EXPIRED
+    assert shown(resolution) == good["mine"]["tls.crt"]
+    assert resolution.inputs is not None
+    assert resolution.inputs.config.users[0].password == "pw"
+
+
+def test_a_certificate_of_tomorrow_waits_for_its_day() -> None:
+    good, next_one = mine(NOW), mine(NOW + 86400)
+    before = after(solved(Observed(good, {}, {}, ()), tls=TLS), secrets=next_one)
+    early = resolve(proxy(tls=TLS), before, NOBODY, HERE, NOW)
+    assert told(early) == ("CredentialsReady", "CertificateNotYetValid", "spec.tls.secretRef")
+    assert shown(early) == good["mine"]["tls.crt"]
+    in_time = resolve(proxy(tls=TLS), before, NOBODY, HERE, NOW + 86400)
+    assert in_time.missing is None
+    assert shown(in_time) == next_one["mine"]["tls.crt"]
+
+
+def test_what_may_not_be_meant_is_noted() -> None:
+    secrets = {**mine(NOW), "orders-app": {"username": b"app", "password": b"pw\n"}}
+    observed = Observed(secrets, {}, {}, (), unreadable=frozenset({("data", "db")}))
+    targets = [{"host": "db.data"}]
+    inputs = solved(observed, NOW + LIFE - 60, tls=TLS, targets=targets)
+    fields = [note.split(":")[0] for note in inputs.notes]
+    assert fields == [
+        "spec.network.databaseCIDRs", "spec.auth[0].secretRef", "spec.tls.secretRef",
+    ]  # fmt: skip
+    assert "may not read" in inputs.notes[0]
+    written = Subject(manifest({"metadata.generation": 1}))
+    assert seen(written, Outcome(inputs, None), Sight()).notes == inputs.notes
+
+
+def test_a_zero_byte_in_a_secret_is_the_secrets_affair() -> None:
+    for data in ({"username": b"app", "password": b"p\0"}, {"uri": b"postgres://a:b%00@c"}):
+        resolution = resolve(proxy(), Observed({"orders-app": data}, {}, {}, ()), NOBODY, HERE, NOW)
+        assert told(resolution) == ("CredentialsReady", "InvalidSecret", "spec.auth[0].secretRef")
 
 
 def test_a_document_of_somebody_else_is_not_believed() -> None:

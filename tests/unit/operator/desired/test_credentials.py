@@ -11,6 +11,7 @@ from sluice_operator.desired.credentials import (
     Problem,
     given_ca,
     given_certificate,
+    notes,
     secret_names,
     target_ca,
     users,
@@ -56,6 +57,12 @@ def test_forms_of_a_secret(data: dict[str, bytes], user: User) -> None:
         ({"username": b"app", "password": b""}, "SecretKeyNotFound", "an empty key password"),
         ({"username": b"app\n", "password": b"pw"}, "InvalidSecret", "white space"),
         ({"username": b"\xff", "password": b"pw"}, "InvalidSecret", "not UTF-8"),
+        ({"username": b"a\0p", "password": b"pw"}, "InvalidSecret", "key username .* a zero byte"),
+        ({"username": b"app", "password": b"p\0"}, "InvalidSecret", "key password .* a zero byte"),
+        ({"username": b"app", "password": b"pw", "dbname": b"\0"}, "InvalidSecret", "key dbname"),
+        ({"uri": b"postgres://a:b%00@c"}, "InvalidSecret", "key uri .* a zero byte"),
+        ({"uri": b"postgres://a%00:b@c"}, "InvalidSecret", "key uri .* a zero byte"),
+        ({"uri": b"postgres://a:b@c/d%00"}, "InvalidSecret", "key uri .* a zero byte"),
         ({"uri": b""}, "SecretKeyNotFound", "an empty key uri"),
         ({"uri": b"mysql://a:b@c"}, "InvalidSecret", "key uri"),
         ({"uri": b"postgres://a@c"}, "InvalidSecret", "key uri"),
@@ -79,10 +86,33 @@ def test_two_secrets_of_one_role() -> None:
 
 
 def test_no_problem_tells_a_secret() -> None:
-    for data in ({"uri": b"mysql://a:hidden@c"}, {"username": b"a\n", "password": b"hidden"}):
+    for data in (
+        {"uri": b"mysql://a:hidden@c"},
+        {"uri": b"postgres://a:hidden%00@c"},
+        {"username": b"a\n", "password": b"hidden"},
+        {"username": b"a", "password": b"hidden\0"},
+    ):
         with pytest.raises(Problem) as caught:
             users(spec(), {"orders-app": data})
         assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_a_password_that_ends_with_a_line_break_is_taken_and_told(end: bytes) -> None:
+    two = spec(auth=[{"secretRef": {"name": "a"}}, {"secretRef": {"name": "b"}}])
+    secrets = {
+        "a": {"username": b"app", "password": b"hid\nden"},
+        "b": {"username": b"job", "password": b"hidden" + end},
+    }
+    assert users(two, secrets)[1].password == f"hidden{end.decode()}"
+    (note,) = notes(two, secrets)
+    assert note.startswith("spec.auth[1].secretRef: the key password of Secret b ends with a line")
+    assert "hidden" not in note
+
+
+def test_what_is_not_there_has_no_notes() -> None:
+    assert notes(spec(), {}) == ()
+    assert notes(spec(), {"orders-app": {"uri": b"postgres://a:b@c\n"}}) == ()
 
 
 VERIFY = {"mode": "VerifyCA", "caSecretRef": {"name": "db-ca", "key": "bundle.pem"}}
