@@ -65,9 +65,10 @@ class Shape:
 
 @dataclass
 class Session:
-    """What one client saw."""
+    """What one client saw; `pid` is the one of its cancel key, 0 until it was let in."""
 
     password: int = 0
+    pid: int = 0
     connect_ms: float | None = None
     query_ms: list[float] = field(default_factory=list)
     error: str | None = None
@@ -164,6 +165,7 @@ class Load:
             finally:
                 self._has_come(first)
             seen.connect_ms = _milliseconds_since(begin)
+            seen.pid = connection.info.backend_pid
             self._connected += 1
             self._most_connected = max(self._most_connected, self._connected)
             try:

@@ -68,7 +68,8 @@ class Sample:
 class Session:
     """One client from connect to disconnect, which ended `at` seconds after the start.
 
-    `password` counts the passwords that the clients were given: 0 is the first one.
+    `password` counts the passwords that the clients were given: 0 is the first one. `pid` is the
+    one of its cancel key, which tells its pod; 0 if it was not let in.
     """
 
     at: float
@@ -76,6 +77,7 @@ class Session:
     connect_ms: float | None
     query_ms: list[float]
     error: str | None
+    pid: int = 0
 
 
 @dataclass
