@@ -22,6 +22,7 @@ from sluice_proxy.session.doorway import LOGIN_TIMEOUT, Doorway
 from sluice_proxy.session.hub import Hub
 from sluice_proxy.source import Source
 from sluice_proxy.targets.capacity import Budget
+from sluice_proxy.targets.checks import Checks
 from sluice_proxy.targets.health import AVAILABLE, TargetHealth
 from sluice_proxy.targets.roles import Memory, Roles
 from sluice_proxy.transport.addresses import LOOK_EVERY, drain_old_addresses
@@ -42,8 +43,6 @@ _TICK: Final = 0.1
 _SLOW_TICK: Final = 0.5
 # Seconds before the end of a drain from which on clients that rest are ended; half of a short one.
 _HURRY: Final = 10.0
-# Seconds between two logins that look whether a target is well again; none while it is.
-_RECHECK: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +83,7 @@ class App:
         self.hub: Hub
         self.health: TargetHealth
         self._connector: Connector
+        self._checks: Checks
         self._peers: Peers
         self._door: Door
         self._loop: asyncio.AbstractEventLoop
@@ -131,6 +131,8 @@ class App:
         self._connector = Connector(self._reactor, self._tasks, route, self.health)
         self.hub = Hub(self._connector, self._reactor.clock, self.counters)
         self.hub.looks_behind = True
+        self._checks = Checks(self._connector, self.health)
+        self.hub.on_lost = self._checks.lost
         self._connector.hub = self.hub
         addresses = self._addresses
         self._peers = Peers(self.hub, self._reactor, self._tasks, addresses.own, addresses.port)
@@ -233,16 +235,11 @@ class App:
                 doorway.end(ProxyError("canceling authentication due to timeout", sqlstate="08006"))
 
     async def _keep_checking(self) -> None:
-        """Logs in once as each role, so that /state can tell; again only while it fails."""
+        """Logs in as each role, so that /state can tell; a pod that drains has no room for it."""
         while True:
-            if self.health.state != AVAILABLE:
-                await self._check()
-            await asyncio.sleep(_RECHECK)
-
-    async def _check(self) -> None:
-        with survived("check"):
-            for user in self.config.users:
-                await self._connector.check(user.name, user.database)
+            with survived("check"):
+                await self._checks.round(self.config.users)
+            await self._checks.pause()
 
     async def _keep_looking_up(self) -> None:
         """Follows the target's name to where it leads."""
@@ -289,7 +286,7 @@ class App:
         # Whether new roles get in is for /state to tell, though no client may come for hours.
         unproven = settings.users != old.users or self.health.state != AVAILABLE
         if _outdates(old, settings) or unproven:
-            self._tasks.start("check at once", self._check())
+            self._checks.ask()
         self.counters.config_reloads += 1
         log.info("configuration changed", extra={"hash": self.config_hash})
 

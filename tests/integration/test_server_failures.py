@@ -150,6 +150,18 @@ def test_readiness_and_health_follow_the_server(
         assert proxy.health == ["Available"]
 
 
+@pytest.mark.parametrize("how", ["stop", "crash"])
+def test_health_follows_the_server_without_clients(
+    server: Postgres, proxy: ProxyProcess, how: str
+) -> None:
+    """The connection of the proxy's own login ends: that tells."""
+    proxy.wait_for_pool(open=1, clients=0)
+    getattr(server, how)()
+    proxy.wait_until(lambda: proxy.state()["targets"][0]["reason"] == "Unreachable", "it is gone")
+    server.start()
+    proxy.wait_until(lambda: proxy.health == ["Available"], "it is back")
+
+
 def test_a_server_that_is_not_there_yet(
     server: Postgres, make_config: MakeConfig, start_proxy: StartProxy, door_of: DoorOf
 ) -> None:

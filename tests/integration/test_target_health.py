@@ -1,7 +1,8 @@
 """Each way in which a target can fail has its own reason in /state, with words that help."""
 
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from sluice_testing.door import Door
 from sluice_testing.fixtures import DoorOf, MakeConfig, StartProxy
 from sluice_testing.postgres import APP_DATABASE, APP_PASSWORD, APP_USER, Postgres, free_port
 from sluice_testing.proxy import ProxyProcess, wait_until
-from sluice_testing.raw import Refused
+from sluice_testing.raw import Refused, query
 
 Told = Callable[[ProxyConfig], tuple[str, str]]
 
@@ -140,7 +141,7 @@ class TestRefused:
         users = (User(APP_USER, APP_PASSWORD, database="nowhere"),)
         reason, message = told(make_config(server, users=users))
         assert reason == "DatabaseNotFound"
-        assert message == 'database "nowhere" does not exist'
+        assert message == 'role "app": database "nowhere" does not exist'
 
     def test_a_database_that_does_not_exist_beside_one_that_does(
         self, server: Postgres, proxy: ProxyProcess, door: Door
@@ -160,6 +161,115 @@ class TestRefused:
         reason, message = told(make_config(server, users=users))
         assert reason == "TooManyConnections"
         assert message == 'too many connections for role "crowded"'
+
+
+def tells(proxy: ProxyProcess, reason: str) -> None:
+    """Waits until /state has this reason."""
+    proxy.wait_until(lambda: proxy.state()["targets"][0]["reason"] == reason, reason)
+
+
+class TestWithoutClients:
+    """A server connection that ends is cause to look whether there can be others."""
+
+    def test_a_password_that_changes_on_the_server_alone(
+        self, server: Postgres, make_config: MakeConfig, start_proxy: StartProxy
+    ) -> None:
+        server.create_role("turned", "old")
+        users = (User("turned", "old", database=APP_DATABASE),)
+        proxy = start_proxy(make_config(server, users=users))
+        server.execute("ALTER ROLE turned PASSWORD 'new'")
+        server.terminate_connections("turned")
+        tells(proxy, "AuthFailure")
+        server.execute("ALTER ROLE turned PASSWORD 'old'")
+        proxy.wait_until(lambda: proxy.health == ["Available"], "the password is good again")
+
+    def test_a_server_that_only_ends_idle_sessions(
+        self, server: Postgres, proxy: ProxyProcess
+    ) -> None:
+        """It is well all along; what no client used is asked after once and let go then."""
+
+        def asked() -> float:
+            return proxy.metrics()["sluice_server_connections_requested_total"]
+
+        for times in (1, 2):
+            proxy.wait_until(lambda times=times: asked() == times, f"it has asked {times} times")
+            proxy.wait_for_pool(open=1, borrowed=0)
+            server.terminate_connections()
+        proxy.wait_for_pool(open=0)
+        time.sleep(1.5)
+        assert (proxy.health, asked()) == (["Available"], 2)
+
+
+class TestOneRoleOfTwo:
+    """It is told of until it gets in, whatever becomes of the other."""
+
+    @pytest.fixture(params=["first", "last"])
+    def other(
+        self,
+        server: Postgres,
+        make_config: MakeConfig,
+        start_proxy: StartProxy,
+        request: pytest.FixtureRequest,
+    ) -> Iterator[Callable[[User], ProxyProcess]]:
+        """A proxy for this role and `app`, in either order; the role is on the server then."""
+
+        def beside_app(user: User) -> ProxyProcess:
+            app = User(APP_USER, APP_PASSWORD, database=APP_DATABASE)
+            users = (user, app) if request.param == "first" else (app, user)
+            return start_proxy(make_config(server, users=users), ready=False)
+
+        server.create_role("reports", "secret")
+        yield beside_app
+        server.execute("DROP DATABASE IF EXISTS archive WITH (FORCE)", "DROP ROLE reports")
+
+    def test_it_may_have_no_connection(
+        self, server: Postgres, other: Callable[[User], ProxyProcess], door_of: DoorOf
+    ) -> None:
+        server.execute("ALTER ROLE reports CONNECTION LIMIT 0")
+        proxy = other(User("reports", "secret", database=APP_DATABASE))
+        self.stays(proxy, door_of(proxy), "TooManyConnections")
+        server.execute("ALTER ROLE reports CONNECTION LIMIT -1")
+        proxy.wait_until(lambda: proxy.health == ["Available"], "it may have some now")
+
+    def test_its_database_does_not_exist(
+        self, server: Postgres, other: Callable[[User], ProxyProcess], door_of: DoorOf
+    ) -> None:
+        proxy = other(User("reports", "secret", database="archive"))
+        self.stays(proxy, door_of(proxy), "DatabaseNotFound")
+        server.execute("CREATE DATABASE archive")
+        proxy.wait_until(lambda: proxy.health == ["Available"], "there is one now")
+
+    @staticmethod
+    def stays(proxy: ProxyProcess, door: Door, reason: str) -> None:
+        """Also behind logins of the other role on the server."""
+        tells(proxy, reason)
+        with door.crowd(3) as clients:
+            for client in clients:
+                client.ask(query("BEGIN"))
+            assert proxy.state()["pool"]["borrowed"] == 3
+            [target] = proxy.state()["targets"]
+        assert (target["health"], target["reason"]) == ("Unavailable", reason)
+        assert "reports" in target["message"]
+
+
+class TestALimit:
+    def test_one_that_is_used_up_is_no_failure(
+        self, server: Postgres, make_config: MakeConfig, start_proxy: StartProxy, door_of: DoorOf
+    ) -> None:
+        """Clients of the role take turns with what it has."""
+        server.create_role("few", "secret")
+        server.execute("ALTER ROLE few CONNECTION LIMIT 1")
+        users = (User("few", "secret", database=APP_DATABASE),)
+        proxy = start_proxy(make_config(server, users=users))
+        door = door_of(proxy).as_user("few", "secret")
+        with door.raw() as holder, door.raw() as waiter:
+            holder.ask(query("BEGIN"))
+            waiter.send(query("SELECT 'at last'"))
+            metric = "sluice_server_connections_failed_total"
+            proxy.wait_until(lambda: proxy.metrics()[metric], "it gets no second one")
+            assert proxy.health == ["Available"]
+            holder.ask(query("COMMIT"))
+            assert [m.row for m in waiter.read_until("Z") if m.kind == "D"] == [[b"at last"]]
 
 
 class TestInitQuery:

@@ -19,6 +19,67 @@ from sluice_testing.stage import (
 # Servers that fail
 
 
+class TestWhoAsksWhetherItIsStillThere:
+    """`on_lost` hears of what ended, and whether a client had used it."""
+
+    @staticmethod
+    def heard(stage: Stage) -> list[bool]:
+        heard: list[bool] = []
+        stage.hub.on_lost = heard.append
+        return heard
+
+    @pytest.mark.parametrize("used", [True, False])
+    @pytest.mark.parametrize("farewell", [b"", error(b"57P01", b"FATAL")])
+    def test_an_idle_connection_ends(self, farewell: bytes, used: bool) -> None:
+        stage = Stage()
+        heard = self.heard(stage)
+        server = stage.server()
+        if used:
+            stage.client().sends(query(b"SELECT 1"))
+            server.sends(ANSWER)
+        if farewell:
+            server.sends(farewell)
+        server.hangs_up()
+        assert heard == [used]
+
+    def test_one_that_a_client_holds_ends(self) -> None:
+        stage = Stage()
+        heard = self.heard(stage)
+        server, client = stage.server(), stage.client()
+        client.sends(query(b"BEGIN"))
+        server.sends(DONE, ready("T"), error(b"57P01", b"FATAL"))
+        server.hangs_up()
+        assert heard == [True]
+
+    def test_what_the_proxy_closes_itself_is_no_loss(self) -> None:
+        stage = Stage()
+        heard = self.heard(stage)
+        server = stage.server()
+        stage.hub.renew()
+        server.hangs_up()
+        assert heard == []
+
+    def test_nobody_logs_in_to_ask_while_the_proxy_drains(self) -> None:
+        stage = Stage(limit=5)
+        client, server = stage.newcomer(), stage.server()
+        stage.hub.drain()
+        server.hangs_up()
+        client.hangs_up()
+        assert not stage.hub.pools.reserve(KEY)
+
+
+class TestWhoHoldsConnections:
+    def test_a_role_does_until_its_last_one_is_to_end(self) -> None:
+        stage = Stage()
+        server = stage.server()
+        assert stage.hub.holds(KEY.user)
+        assert not stage.hub.holds("another")
+        stage.hub.renew()
+        assert not stage.hub.holds(KEY.user)
+        server.hangs_up()
+        assert not stage.hub.holds(KEY.user)
+
+
 def test_an_idle_server_that_goes_is_forgotten() -> None:
     stage = Stage()
     server = stage.server()

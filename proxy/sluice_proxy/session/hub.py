@@ -54,6 +54,10 @@ def _nobody_waits() -> None:
     """The proxy cancels for its own sake."""
 
 
+def _nobody_asks(used: bool) -> None:
+    """What is lost is only forgotten."""
+
+
 class Dialler(Connector, Protocol):
     """Opens connections to the server: to log in, and to cancel."""
 
@@ -65,7 +69,8 @@ class Hub:
     """Every client and every server connection of one proxy.
 
     `clock` gives seconds, monotonic. Implements what `ClientSession` (Lobby) and
-    `ServerConnection` (Keeper) ask of the proxy as a whole.
+    `ServerConnection` (Keeper) ask of the proxy as a whole. `on_lost` hears of each server
+    connection that ends without the proxy's doing, and whether clients had used it.
     """
 
     def __init__(self, dialler: Dialler, clock: Callable[[], float], counters: Counters):
@@ -90,6 +95,7 @@ class Hub:
         self._suspects: dict[str, tuple[Suspects, float]] = {}
         self._clientless_since = clock()
         self._doubted_at = 0.0
+        self.on_lost: Callable[[bool], None] = _nobody_asks
 
     # What the application asks
 
@@ -129,6 +135,10 @@ class Hub:
         if capacity != self.capacity:
             self.capacity = capacity
             self._apply_budget()
+
+    def holds(self, user: str) -> bool:
+        """Whether this role has a connection that is not about to end."""
+        return any(server.key.user == user and not server.closing for server in self.servers)
 
     def renew(self) -> None:
         """What new connections are is changed: no present one serves another transaction."""
@@ -299,9 +309,14 @@ class Hub:
         server.orphaned_at = None
         self.pools.discard(server.key, server, reason)
 
+    def broken(self, server: ServerConnection, reason: str) -> None:
+        self.unfit(server, reason)
+        self.on_lost(bool(server.last_client))
+
     def lost(self, server: ServerConnection) -> None:
         self._forget(server)
         self.pools.lost(server.key, server)
+        self.on_lost(bool(server.last_client))
 
     def closed(self, server: ServerConnection) -> None:
         self._forget(server)

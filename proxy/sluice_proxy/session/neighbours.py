@@ -88,6 +88,9 @@ class Keeper(Protocol):
 
     def unfit(self, server: "ServerConnection", reason: str) -> None: ...
 
+    def broken(self, server: "ServerConnection", reason: str) -> None:
+        """Unfit by what it said, such as that it ends."""
+
     def lost(self, server: "ServerConnection") -> None: ...
 
     def closed(self, server: "ServerConnection") -> None: ...

@@ -336,7 +336,7 @@ class ServerConnection:
     def _break(self, reason: str) -> None:
         client = self.client
         self.client = None
-        self.keeper.unfit(self, reason)
+        self.keeper.broken(self, reason)
         if client is not None:
             client.on_server_lost(told=self.answers.mid_message)
 

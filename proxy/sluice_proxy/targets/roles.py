@@ -61,6 +61,11 @@ class Roles:
         found = [self._verifiers[name, password] for password in self.passwords(name)]
         return found or [mock]
 
+    def is_own(self, name: str, database: str) -> bool:
+        """Whether this is the database where the role's login is tried."""
+        user = self._users.get(name)
+        return user is not None and user.database == database
+
     def passwords(self, name: str) -> list[str]:
         """The present password, then the previous one while its grace lasts."""
         user = self._users.get(name)

@@ -20,6 +20,11 @@ _int32 = Struct("!i")
 # Refusals that pass: the server starts, stops, fails over or is full for the moment.
 _TRANSIENT = frozenset(("53300", "53400", "57P01", "57P02", "57P03", "08000", "08006", "58000"))
 
+# 53300 is said of the whole server and of a CONNECTION LIMIT alike, in the server's language.
+# The field R, "the name of the source-code routine reporting the error", tells which: here
+# that of the role (miscinit.c) and of the database (postinit.c) are looked at.
+_LIMITS = frozenset((b"RInitializeSessionUserId", b"RCheckMyDatabase"))
+
 # Asked once a connection, in the login's own time: see `Capacity` for why that is enough.
 _CAPACITY_QUERY = messages.query(
     b"SELECT current_setting('max_connections'),"
@@ -109,6 +114,12 @@ class WrongPassword(ServerRejected):
     """The server refused the password. Not for good: the Secret may be about to change."""
 
 
+class LimitReached(ServerUnavailable):
+    """The role, or its database, has as many connections as its own CONNECTION LIMIT allows."""
+
+    reason = "TooManyConnections"
+
+
 class WishRefused(Exception):
     """The server may let in who asks for `less`."""
 
@@ -190,15 +201,23 @@ def _next() -> Generator[Command, Any, tuple[int, bytes]]:
 
 
 def refusal(error: ErrorFields, said: bytes = b"") -> ServerRejected | ServerUnavailable:
-    """What an ErrorResponse during a login means for those who wait."""
-    if error.sqlstate in _TRANSIENT:
-        return ServerUnavailable(
-            error.message, hint=error.hint, sqlstate=error.sqlstate, detail=error.detail
-        )
-    kind = WrongPassword if error.sqlstate == "28P01" else ServerRejected
+    """What an ErrorResponse during a login means for those who wait; `said` is its body."""
+    kind = _kind(error.sqlstate, said)
     return kind(
-        error.message, hint=error.hint, sqlstate=error.sqlstate, detail=error.detail, said=said
+        error.message,
+        hint=error.hint,
+        sqlstate=error.sqlstate,
+        detail=error.detail,
+        said=b"" if kind.transient else said,
     )
+
+
+def _kind(sqlstate: str, said: bytes) -> type[ServerRejected] | type[ServerUnavailable]:
+    if sqlstate == "53300" and not _LIMITS.isdisjoint(said.split(b"\0")):
+        return LimitReached
+    if sqlstate in _TRANSIENT:
+        return ServerUnavailable
+    return WrongPassword if sqlstate == "28P01" else ServerRejected
 
 
 def _authenticate(credentials: Credentials, channel: Channel, kind: int, body: bytes) -> Steps:

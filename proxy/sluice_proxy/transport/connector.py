@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import os
 import secrets
-import socket
 import ssl
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -13,7 +11,6 @@ from typing import Any, Final, TypeVar
 from sluice_proxy.config import Target, TLSMode
 from sluice_proxy.errors import (
     CertificateInvalid,
-    HostNotFound,
     ProxyError,
     ServerRejected,
     ServerUnavailable,
@@ -25,7 +22,7 @@ from sluice_proxy.session.hub import Hub
 from sluice_proxy.session.inspection import Question, findings
 from sluice_proxy.session.neighbours import LoggedIn
 from sluice_proxy.session.server import ServerConnection
-from sluice_proxy.targets.health import TargetHealth
+from sluice_proxy.targets.health import RoleLogin, TargetHealth
 from sluice_proxy.targets.init_query import InitQuery, InitQueryTooSlow, run_init_query
 from sluice_proxy.targets.roles import Roles
 from sluice_proxy.targets.server_login import (
@@ -42,7 +39,7 @@ from sluice_proxy.targets.server_login import (
     log_in,
 )
 from sluice_proxy.transport.conversation import Conversation
-from sluice_proxy.transport.dial import ask_for_tls, connect
+from sluice_proxy.transport.dial import ask_for_tls, connect, connect_any, words
 from sluice_proxy.transport.reactor import Reactor
 from sluice_proxy.transport.stream import Stream
 from sluice_proxy.transport.tasks import Tasks
@@ -134,11 +131,13 @@ class Connector:
             self._cancels[server] = [done]
             self._tasks.start("cancel", self._cancel(server))
 
-    async def check(self, user: str, database: str) -> None:
-        """Whether this role gets in; the connection is one of the pool's, as any other."""
+    async def check(self, user: str, database: str) -> bool:
+        """Logs in as this role, if there is room; the connection is one of the pool's then."""
         key = PoolKey(user, database)
-        if self.hub.pools.reserve(key):
-            await self._connect(key, 0.0)
+        if not self.hub.pools.reserve(key):
+            return False
+        await self._connect(key, 0.0)
+        return True
 
     async def _connect(self, key: PoolKey, delay: float) -> None:
         if delay:
@@ -158,10 +157,15 @@ class Connector:
         self.hub.counters.server_connections_failed += 1
         details = {"user": key.user, "database": key.database, "sqlstate": error.sqlstate}
         log.warning("cannot connect to the server: %s", error.message, extra=details)
-        self.health.failed(key.user, error)
+        self.health.failed(self._role_login(key), error)
         self.hub.pools.connect_failed(key, error, lingers=parting is not None)
         if parting is not None:
             self._tasks.start("part", self._part(parting))
+
+    def _role_login(self, key: PoolKey) -> RoleLogin:
+        """By the roles of now: what is not theirs any more is nobody's trouble."""
+        own = not key.parameters and self.route.roles.is_own(key.user, key.database)
+        return RoleLogin(key.user, own, self.hub.holds(key.user))
 
     async def _part(self, conversation: Conversation) -> None:
         """What the server had let in counts until it has let go of it."""
@@ -224,7 +228,7 @@ class Connector:
             attempt.part(stream, conversation)
             raise
         route.roles.prove(key.user)
-        self.health.succeeded(key.user, greeting.capacity)
+        self.health.succeeded(self._role_login(key), greeting.capacity)
         self.hub.learn_capacity(greeting.capacity)
         return self._enlist(key, stream, greeting, origin)
 
@@ -266,7 +270,7 @@ class Connector:
 
     async def _dial(self, route: Route, conversation: Conversation) -> tuple[Stream, Origin]:
         """Connected, and encrypted where the route asks for it."""
-        family, address, sock = await self._connect_any(route.target)
+        family, address, sock = await connect_any(self._loop, route.target)
         stream = Stream(self._reactor, sock, str(address[0]), conversation)
         stream.start()
         try:
@@ -275,20 +279,6 @@ class Connector:
             stream.abort()
             raise
         return stream, Origin(family, address, encrypted, route)
-
-    async def _connect_any(self, target: Target) -> tuple[int, Any, socket.socket]:
-        """Tries each address that the name has now; names are never remembered."""
-        try:
-            found = await self._loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise HostNotFound(f"cannot look up {target.host}: {error.strerror}") from None
-        last: OSError = OSError("no address")
-        for family, _, _, _, address in found:
-            try:
-                return family, address, await connect(self._loop, family, address)
-            except OSError as error:
-                last = error
-        raise Unreachable(f"cannot reach {target.host}:{target.port}: {_words(last)}")
 
     async def _secure(self, route: Route, stream: Stream, conversation: Conversation) -> bool:
         if route.context is None:
@@ -380,11 +370,6 @@ def _check_the_end(stream: Stream, conversation: Conversation) -> None:
         raise ServerUnavailable("the server closed the connection after login")
 
 
-def _words(error: OSError) -> str:
-    # asyncio puts its own words in the place of the system's.
-    return os.strerror(error.errno) if error.errno else str(error)
-
-
 def _as_proxy_error(attempt: Attempt, error: Exception) -> ProxyError:
     if isinstance(error, ProxyError):
         return error
@@ -393,6 +378,6 @@ def _as_proxy_error(attempt: Attempt, error: Exception) -> ProxyError:
     if isinstance(error, TimeoutError):
         return Unreachable("the server does not answer")
     if isinstance(error, OSError):
-        return Unreachable(f"cannot reach the server: {_words(error)}")
+        return Unreachable(f"cannot reach the server: {words(error)}")
     log.error("a server connection failed for a reason of our own", exc_info=error)
     return ServerUnavailable("internal error while connecting to the server", sqlstate="XX000")

@@ -138,3 +138,10 @@ async def test_keys_for_a_server_are_derived_once_for_each_salt() -> None:
     assert await roles.derive(loop, "new", one) is keys
     assert await roles.derive(loop, "new", two) != keys
     assert await roles.derive(loop, "old", one) != keys
+
+
+def test_the_database_of_its_secret_is_where_a_role_is_tried() -> None:
+    roles = prepared(Memory(SECRET), User("app", "new", database="shop"))
+    assert roles.is_own("app", "shop")
+    assert not roles.is_own("app", "postgres")
+    assert not roles.is_own("nobody", "shop")
