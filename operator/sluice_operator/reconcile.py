@@ -16,7 +16,7 @@ from sluice_operator import metrics, names
 from sluice_operator.api import conditions
 from sluice_operator.api.manifest import InvalidManifest, parse
 from sluice_operator.api.v1alpha1 import DatabaseProxy
-from sluice_operator.cluster.errors import Forbidden, Gone, Rejected
+from sluice_operator.cluster.errors import ApiError, Forbidden, Gone, Rejected
 from sluice_operator.cluster.objects import Objects
 from sluice_operator.cluster.recorder import Recorder
 from sluice_operator.decide import outcome as outcomes
@@ -25,21 +25,21 @@ from sluice_operator.decide.event_objects import About
 from sluice_operator.decide.events import changes, events
 from sluice_operator.decide.fleet import Crew
 from sluice_operator.decide.observed import ChildKey, Observed, child_key
-from sluice_operator.decide.outcome import Outcome, Sight, Subject
+from sluice_operator.decide.outcome import Failure, Outcome, Sight, Subject
 from sluice_operator.decide.overcommit import Claims
 from sluice_operator.decide.plan import Plan, plan
 from sluice_operator.decide.poke import poke
 from sluice_operator.decide.references import Key
 from sluice_operator.decide.resolve import Installation, Missing, owner_of, resolve
 from sluice_operator.decide.status import next_look, status
-from sluice_operator.desired.manifest import Manifest
+from sluice_operator.desired.manifest import Manifest, Owner
 from sluice_operator.desired.objects import desired_objects
 from sluice_operator.proxies.states import States
 
 log = logging.getLogger(__name__)
 
-POOL_SECONDS = 60.0
-"""The pool's figures are written at most so often."""
+DUE_SECONDS = 60.0
+"""What changes all the time, as the pool's figures do, is written at most so often."""
 
 FRESH_SECONDS = 600.0
 """So often everything around a proxy is read anew: a watch may have missed a deletion."""
@@ -59,7 +59,7 @@ class Trail:
 
     memory: Memory = field(default_factory=Memory)
     fresh_due: float = 0.0
-    pool_written: float = 0.0
+    written: float = 0.0
     restless_since: float | None = None
 
 
@@ -71,6 +71,14 @@ class Surroundings:
     states: States
     claims: Claims
     recorder: Recorder
+
+
+class Unwritten(Exception):
+    """What the API server said to the write of an object."""
+
+    def __init__(self, what: str, error: ApiError):
+        super().__init__(f"{what}: {error.message}")
+        self.error = error
 
 
 class Reconciler:
@@ -112,14 +120,16 @@ class Reconciler:
         try:
             proxy = parse(manifest)
         except InvalidManifest as error:
-            refused = Outcome(None, outcomes.invalid(error))
-            return await self._report(Subject(manifest), refused, Sight())
+            again = await self._refuse(manifest, error, fresh=fresh)
+            return self._restless(trail, again, settled=True)
         observed = await self._objects.around(proxy, fresh=fresh)
         sight = Sight(observed.pods, await self._states.of(observed.pods))
         outcome = await self._act(proxy, observed, sight, trail)
-        if not outcome.suspended:
-            await self._poke(outcome, sight, key[0])
+        outcome = await self._poke(outcome, sight, key[0])
         subject = Subject(manifest, proxy.spec.replicas, self._claims.overcommit(key))
+        if outcome.failure is not None:
+            await self._report_failure(subject, outcome, sight)
+            raise outcome.failure.error
         again = await self._report(subject, outcome, sight)
         settled = outcome.settled and not outcomes.is_behind(outcome, sight)
         return self._restless(trail, again, settled=settled)
@@ -130,6 +140,17 @@ class Reconciler:
             return False
         trail.fresh_due = now + FRESH_SECONDS * random.uniform(0.5, 1.5)
         return True
+
+    async def _refuse(
+        self, manifest: Mapping[str, Any], error: InvalidManifest, *, fresh: bool
+    ) -> float:
+        """Changes nothing, and goes on telling of what serves."""
+        metadata = manifest["metadata"]
+        owner = Owner(metadata["name"], metadata["namespace"], metadata["uid"])
+        made = await self._objects.made((owner.namespace, owner.name), fresh=fresh)
+        sight = Sight(made.pods, await self._states.of(made.pods))
+        outcome = outcomes.refused(outcomes.invalid(error), made, owner)
+        return await self._report(Subject(manifest), outcome, sight)
 
     async def _act(
         self, proxy: DatabaseProxy, observed: Observed, sight: Sight, trail: Trail
@@ -145,15 +166,15 @@ class Reconciler:
         trail.memory = resolution.division.memory
         todo, children = await self._plan(proxy, desired_objects(inputs), observed)
         if todo.taken:
-            return Outcome(None, outcomes.name_taken(todo.taken, proxy.metadata.namespace))
+            taken = outcomes.name_taken(todo.taken, proxy.metadata.namespace)
+            return outcomes.refused(taken, observed, inputs.owner)
         live = children.get(("Deployment", names.workload(proxy.metadata.name)))
         done = Outcome(inputs, missing, live, inputs.config_hash)
         try:
             # What the last good document needs may be unknown to a spec that is not whole.
             applied = await self._apply(todo, delete=missing is None)
-        except (Rejected, Forbidden) as error:
-            refused = Missing(conditions.ACCEPTED, type(error).__name__, "", error.message)
-            return replace(done, missing=refused)
+        except Unwritten as failed:
+            return _unwritten(done, failed)
         is_new = ("Secret", names.config_secret(proxy.metadata.name)) in applied
         return replace(
             done,
@@ -177,47 +198,65 @@ class Reconciler:
         return plan(desired, children, owner), children
 
     async def _apply(self, todo: Plan, *, delete: bool) -> dict[ChildKey, Manifest]:
+        """Raises Unwritten."""
         applied = {}
-        for manifest in todo.apply:
-            applied[child_key(manifest)] = await self._objects.apply(manifest)
-            _wrote("applied", manifest)
-        for manifest in todo.delete if delete else ():
-            await self._objects.delete(manifest)
-            _wrote("deleted", manifest)
+        try:
+            for manifest in todo.apply:
+                applied[child_key(manifest)] = await self._objects.apply(manifest)
+                log.info("applied %s", _what(manifest))
+            for manifest in todo.delete if delete else ():
+                await self._objects.delete(manifest)
+                log.info("deleted %s", _what(manifest))
+        except ApiError as error:
+            raise Unwritten(_what(manifest), error) from error
         return applied
 
-    async def _poke(self, outcome: Outcome, sight: Sight, namespace: str) -> None:
+    async def _poke(self, outcome: Outcome, sight: Sight, namespace: str) -> Outcome:
         """Touches the pods that have not taken the document yet."""
-        if outcome.inputs is None:
-            return
+        if outcome.inputs is None or outcome.suspended or outcome.failure is not None:
+            return outcome
         now, wanted = self._clock(), outcome.config_hash
         touches = {
             pod.name: poke(pod, sight.states.get(pod.name), wanted, now) for pod in sight.pods
         }
-        await asyncio.gather(
-            *(self._touch(namespace, pod, text) for pod, text in touches.items() if text)
-        )
+        try:
+            await asyncio.gather(
+                *(self._touch(namespace, pod, text) for pod, text in touches.items() if text)
+            )
+        except Unwritten as failed:
+            return replace(outcome, failure=Failure(str(failed), failed.error))
+        return outcome
 
     async def _touch(self, namespace: str, pod: str, text: str) -> None:
         try:
             await self._objects.annotate("Pod", namespace, pod, names.CONFIG_HASH, text)
         except Gone:
             return  # it ended meanwhile, and needs no document
+        except ApiError as error:
+            raise Unwritten(f"Pod {namespace}/{pod}", error) from error
 
     async def _report(self, subject: Subject, outcome: Outcome, sight: Sight) -> float:
         seen = outcomes.seen(subject, outcome, sight)
         metadata, now = subject.metadata, self._clock()
         old = subject.manifest.get("status") or {}
         trail = self._trails[metadata["namespace"], metadata["name"]]
-        due = now - trail.pool_written >= POOL_SECONDS
-        new = status(seen, old, now, pool_due=due)
+        due = now - trail.written >= DUE_SECONDS
+        new = status(seen, old, now, due=due)
         if new != old:
             await self._write_status(metadata, new)
         if due:
-            trail.pool_written = now
+            trail.written = now
         about = About(metadata["namespace"], metadata["name"], metadata["uid"])
         await self._recorder.record(about, events(old, new, outcome.changes))
         return next_look(seen)
+
+    async def _report_failure(self, subject: Subject, outcome: Outcome, sight: Sight) -> None:
+        """As far as the API server lets it be told; the error itself goes to the queue."""
+        try:
+            await self._report(subject, outcome, sight)
+        except ApiError as error:
+            name = "/".join((subject.metadata["namespace"], subject.metadata["name"]))
+            log.warning("%s: the status was not written: %s", name, error)
 
     async def _write_status(self, metadata: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         body = {
@@ -242,9 +281,18 @@ class Reconciler:
         return min(again, SOON if now - trail.restless_since < SOON_FOR else LATER)
 
 
-def _wrote(deed: str, manifest: Manifest) -> None:
+def _unwritten(done: Outcome, failed: Unwritten) -> Outcome:
+    """What is refused for good is a fault of the spec or the cluster; all else may pass."""
+    error = failed.error
+    if isinstance(error, (Rejected, Forbidden)):
+        refused = Missing(conditions.ACCEPTED, type(error).__name__, "", error.message)
+        return replace(done, missing=refused)
+    return replace(done, failure=Failure(str(failed), error))
+
+
+def _what(manifest: Manifest) -> str:
     metadata = manifest["metadata"]
-    log.info("%s %s %s/%s", deed, manifest["kind"], metadata["namespace"], metadata["name"])
+    return f"{manifest['kind']} {metadata['namespace']}/{metadata['name']}"
 
 
 def _story(status: Mapping[str, Any]) -> str:

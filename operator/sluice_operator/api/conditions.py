@@ -73,8 +73,9 @@ class Reason(StrEnum):
     FORBIDDEN = (
         "Forbidden",
         ACCEPTED,
-        "the operator may not write an object: by a quota, or by RBAC",
-        "raise the quota, or give the operator the rights of its chart",
+        "the operator may not write an object: by a quota, a policy, or RBAC",
+        "raise the quota, change what the policy denies, or give the operator the rights of its "
+        "chart",
     )
 
     RESOLVED = "Resolved", CREDENTIALS_READY, "all Secrets are there and can be read"
@@ -242,6 +243,12 @@ class Reason(StrEnum):
         PROGRESSING,
         "there are fewer server connections than pods",
         "raise maxConnectionsPercent or the server's max_connections, or lower replicas",
+    )
+    API_SERVER_ERROR = (
+        "APIServerError",
+        PROGRESSING,
+        "the API server fails to write an object that follows from the spec",
+        "wait, for it is tried again; if it lasts, repair what the server names, mostly a webhook",
     )
     IMAGE_PULL_FAILED = (
         "ImagePullFailed",

@@ -7,6 +7,7 @@ something went away.
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 
 from sluice_operator import metrics, names
 from sluice_operator.api.v1alpha1 import DatabaseProxy
@@ -44,27 +45,35 @@ class Objects:
 
     async def around(self, proxy: DatabaseProxy, *, fresh: bool) -> Observed:
         """Everything that decisions about `proxy` need."""
-        namespace, name = proxy.metadata.namespace, proxy.metadata.name
-        if fresh:
-            await self._list_anew(namespace, name)
-        secrets, services, kept = await asyncio.gather(
-            self._secrets(proxy, fresh=fresh),
-            self._services(proxy, fresh=fresh),
-            self._kept(namespace, name),
+        secrets, services = await asyncio.gather(
+            self._secrets(proxy, fresh=fresh), self._services(proxy, fresh=fresh)
         )
-        ours = self._store.of_proxy(namespace, name)
-        labelled = {child_key(item): item for item in ours if item["kind"] != "Pod"}
-        return Observed(
+        namespace, name = proxy.metadata.namespace, proxy.metadata.name
+        return replace(
+            await self.made((namespace, name), fresh=fresh),
             secrets=secrets,
             services=services,
-            children={**kept, **labelled},
-            pods=tuple(
-                pod(item) for item in ours if item["kind"] == "Pod" and not is_finished(item)
-            ),
             unreadable=frozenset(
                 key
                 for key in egress.services_of(proxy.spec, namespace)
                 if ("Service", *key) in self._unreadable
+            ),
+        )
+
+    async def made(self, key: Key, *, fresh: bool) -> Observed:
+        """What was made for a proxy, and its pods: no spec is needed to know them."""
+        namespace, name = key
+        if fresh:
+            await self._list_anew(namespace, name)
+        kept = await self._kept(namespace, name)
+        ours = self._store.of_proxy(namespace, name)
+        labelled = {child_key(item): item for item in ours if item["kind"] != "Pod"}
+        return Observed(
+            secrets={},
+            services={},
+            children={**kept, **labelled},
+            pods=tuple(
+                pod(item) for item in ours if item["kind"] == "Pod" and not is_finished(item)
             ),
         )
 

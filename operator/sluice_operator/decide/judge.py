@@ -66,6 +66,8 @@ def _progressing(seen: Seen) -> Verdict:
     short = scarcity(seen)
     if short is not None and short.starves:
         return no(Reason.BUDGET_TOO_SMALL, short.sentence)
+    if seen.failure:
+        return blamed(Reason.API_SERVER_ERROR, words(seen.failure))
     if is_rolling(seen.deployment, seen.replicas):
         return _rolling(seen)
     if seen.refusal:

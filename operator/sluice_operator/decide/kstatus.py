@@ -31,7 +31,10 @@ def kstatus(verdicts: Verdicts, deployment: Mapping[str, Any] | None) -> Verdict
     open_point = _open_point(verdicts)
     if open_point is None:
         return {}
-    stalled = open_point.reason in _HOPELESS or is_overdue(deployment)
+    stalled = open_point.reason in _HOPELESS or (
+        # That rollout is of a spec before the one that is being tried again.
+        is_overdue(deployment) and open_point.reason != Reason.API_SERVER_ERROR
+    )
     kind = conditions.STALLED if stalled else conditions.RECONCILING
     return {kind: Verdict(TRUE, open_point.reason, open_point.message)}
 

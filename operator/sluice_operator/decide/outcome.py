@@ -8,19 +8,29 @@ from sluice_operator import names
 from sluice_operator.api import conditions
 from sluice_operator.api.manifest import InvalidManifest
 from sluice_operator.decide.events import Changes
-from sluice_operator.decide.observed import ChildKey, Observed, Pod
+from sluice_operator.decide.observed import ChildKey, Children, Observed, Pod
 from sluice_operator.decide.overcommit import Overcommit
-from sluice_operator.decide.resolve import Missing
-from sluice_operator.decide.seen import Seen
+from sluice_operator.decide.resolve import Missing, is_owned
+from sluice_operator.decide.seen import Seen, Standing
 from sluice_operator.decide.state import ProxyState
 from sluice_operator.desired.inputs import Inputs
+from sluice_operator.desired.manifest import Owner
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A write that the API server failed at and that is to be tried again: the error raised."""
+
+    what: str
+    error: Exception
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What was planned and applied. `config_hash` names the document that is on the cluster.
 
-    `settled` is False while something is waited for that no event will tell.
+    `settled` is False while something is waited for that no event will tell. `standing` is
+    what there was before, where `inputs` is None.
     """
 
     inputs: Inputs | None
@@ -30,6 +40,8 @@ class Outcome:
     suspended: bool = False
     settled: bool = True
     changes: Changes = field(default_factory=Changes)
+    standing: Standing | None = None
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +70,32 @@ def suspended(
     inputs: Inputs | None, missing: Missing | None, observed: Observed, proxy: str
 ) -> Outcome:
     """Nothing was done: what stands on the cluster is what counts."""
-    secret = observed.children.get(("Secret", names.config_secret(proxy))) or {}
-    annotations = secret.get("metadata", {}).get("annotations") or {}
     return Outcome(
         inputs=inputs,
         missing=missing,
         deployment=observed.children.get(("Deployment", names.workload(proxy))),
-        config_hash=annotations.get(names.CONFIG_HASH, ""),
+        config_hash=_document(observed.children, proxy),
         suspended=True,
     )
+
+
+def refused(missing: Missing, observed: Observed, owner: Owner) -> Outcome:
+    """Nothing could be planned: what was made of the specs before goes on as it is."""
+    ours = {key: item for key, item in observed.children.items() if is_owned(item, owner)}
+    has_ca = ("Secret", names.ca_secret(owner.name)) in ours
+    return Outcome(
+        inputs=None,
+        missing=missing,
+        config_hash=_document(ours, owner.name),
+        standing=Standing(owner, has_ca) if ours else None,
+    )
+
+
+def _document(children: Children, proxy: str) -> str:
+    """The hash of the document on the cluster; empty if there is none."""
+    secret = children.get(("Secret", names.config_secret(proxy))) or {}
+    annotations = secret.get("metadata", {}).get("annotations") or {}
+    return str(annotations.get(names.CONFIG_HASH, ""))
 
 
 def is_behind(outcome: Outcome, sight: Sight) -> bool:
@@ -109,4 +138,6 @@ def seen(proxy: Subject, outcome: Outcome, sight: Sight) -> Seen:
         replicas=proxy.replicas,
         suspended=outcome.suspended,
         overcommit=proxy.overcommit,
+        standing=outcome.standing,
+        failure="" if outcome.failure is None else outcome.failure.what,
     )

@@ -9,17 +9,28 @@ from sluice_operator.decide.overcommit import Overcommit
 from sluice_operator.decide.resolve import Missing
 from sluice_operator.decide.state import ProxyState, TargetState
 from sluice_operator.desired.inputs import Inputs
+from sluice_operator.desired.manifest import Owner
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whose children stand on the cluster, and whether the CA for clients is among them."""
+
+    owner: Owner
+    has_ca: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What was seen of one DatabaseProxy and what came of it.
 
-    `inputs` is None where nothing can be served, `deployment` is the live one. `states`
+    `inputs` is None where the spec leads to nothing; what serves all the same is `standing`,
+    which is None where nothing was ever made. `deployment` is the live one. `states`
     is what the pods that answered said, by the pod's name; pods that are not ready may be
     among them. `config_hash` names the document that is applied; while `suspended`, pods may
     serve any. `replicas` is what the spec asks for: the Deployment may have fewer until there
     is room in the budget. `overcommit` is there if the database is shared out beyond 100 %.
+    `failure` names what could not be written, with the API server's words; empty if all was.
     """
 
     generation: int
@@ -33,6 +44,8 @@ class Seen:
     replicas: int = 0
     suspended: bool = False
     overcommit: Overcommit | None = None
+    standing: Standing | None = None
+    failure: str = ""
 
     @property
     def serves(self) -> bool:

@@ -1,6 +1,6 @@
 """The status of a DatabaseProxy: computed from what was seen, never consulted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,33 +11,37 @@ from sluice_operator.api.conditions import Reason
 from sluice_operator.decide.judge import Verdicts, judge
 from sluice_operator.decide.kstatus import kstatus
 from sluice_operator.decide.scarcity import fleet_budget
-from sluice_operator.decide.seen import Seen
+from sluice_operator.decide.seen import Seen, Standing
 from sluice_operator.decide.state import PoolState
 from sluice_operator.decide.target_health import rows
-from sluice_operator.desired.inputs import Inputs
+from sluice_operator.decide.verdict import Verdict
 
 __all__ = ["Seen", "Status", "next_look", "status", "timestamp"]
 
 Status = dict[str, Any]
+_Conditions = Mapping[str, Mapping[str, Any]]
 
 
-def status(seen: Seen, old: Mapping[str, Any], now: float, *, pool_due: bool) -> Status:
+def status(seen: Seen, old: Mapping[str, Any], now: float, *, due: bool) -> Status:
     """The status to show; equal to `old` if nothing is worth a write.
 
-    `pool_due` tells whether a minute has passed since the pool's figures were last
-    written; until then the old ones stay, but for the budget.
+    `due` tells whether a minute has passed since what changes all the time was last written:
+    the pool's figures, but for the budget, and the words of an API server that fails. Until
+    then the old ones stay.
     """
     verdicts = judge(seen)
-    all_of_them = {**verdicts, **kstatus(verdicts, seen.deployment)}
+    before = {item["type"]: item for item in old.get("conditions") or ()}
+    told = {**verdicts, **kstatus(verdicts, seen.deployment)}
+    shown = told if due else _in_words_of(before, told, seen.generation)
     return {
         "observedGeneration": seen.generation,
         "phase": _phase(verdicts),
-        "conditions": _conditions(all_of_them, old.get("conditions") or (), seen.generation, now),
+        "conditions": _conditions(shown, before, seen.generation, now),
         "replicas": sum(not pod.terminating for pod in seen.pods),
         "readyReplicas": sum(pod.serving for pod in seen.pods),
-        "pool": _pool(seen, None if pool_due else old.get("pool")),
+        "pool": _pool(seen, None if due else old.get("pool")),
         "targets": rows(seen),
-        **_endpoint(seen.inputs),
+        **_endpoint(_standing(seen)),
         "configHash": _config_hash(seen, old),
     }
 
@@ -71,10 +75,24 @@ def _phase(verdicts: Verdicts) -> str:
     return "Running" if verdicts[conditions.READY].holds else "Pending"
 
 
+def _in_words_of(before: _Conditions, verdicts: Verdicts, generation: int) -> Verdicts:
+    """A failing API server may say something else each time, and each write leads to a look."""
+
+    def worded(kind: str, verdict: Verdict) -> Verdict:
+        told = before.get(kind, {})
+        is_told = (told.get("reason"), told.get("observedGeneration")) == (
+            Reason.API_SERVER_ERROR, generation,
+        )  # fmt: skip
+        if verdict.reason != Reason.API_SERVER_ERROR or not is_told:
+            return verdict
+        return replace(verdict, message=told["message"])
+
+    return {kind: worded(kind, verdict) for kind, verdict in verdicts.items()}
+
+
 def _conditions(
-    verdicts: Verdicts, old: Sequence[Mapping[str, Any]], generation: int, now: float
+    verdicts: Verdicts, before: _Conditions, generation: int, now: float
 ) -> list[dict[str, Any]]:
-    before = {item["type"]: item for item in old}
     return [
         {
             "type": kind,
@@ -94,15 +112,22 @@ def _since(before: Mapping[str, Any] | None, now_status: str, stamp: str) -> str
     return str(before["lastTransitionTime"])
 
 
-def _endpoint(inputs: Inputs | None) -> dict[str, str]:
-    if inputs is None:
+def _standing(seen: Seen) -> Standing | None:
+    """What there is for clients: also while nothing follows from the spec."""
+    if seen.inputs is None:
+        return seen.standing
+    return Standing(seen.inputs.owner, has_ca=bool(seen.inputs.ca))
+
+
+def _endpoint(standing: Standing | None) -> dict[str, str]:
+    if standing is None:
         return {"endpoint": "", "selector": "", "caSecretName": ""}
-    owner = inputs.owner
+    owner = standing.owner
     labels = names.selector(owner.name)
     return {
         "endpoint": names.endpoint(owner.name, owner.namespace),
         "selector": ",".join(f"{key}={value}" for key, value in sorted(labels.items())),
-        "caSecretName": names.ca_secret(owner.name) if inputs.ca else "",
+        "caSecretName": names.ca_secret(owner.name) if standing.has_ca else "",
     }
 
 
@@ -110,7 +135,7 @@ def _config_hash(seen: Seen, old: Mapping[str, Any]) -> str:
     """What was applied last: while suspended, a changed spec leads to nothing."""
     if seen.suspended:
         return str(old.get("configHash", ""))
-    return seen.config_hash if seen.inputs is not None else ""
+    return seen.config_hash
 
 
 def _pool(seen: Seen, old: Mapping[str, int] | None) -> dict[str, int]:

@@ -25,8 +25,13 @@ _BEST_FIRST = ("Available", "Unavailable", "Registering")
 
 
 def available(seen: Seen) -> Verdict:
-    """Whether the servers that the spec names are available."""
-    wanted = [_address(target) for target in _wanted(seen)]
+    """Whether the servers that the spec names are available.
+
+    Of a spec that leads to nothing those count that the pods serve.
+    """
+    if seen.inputs is None:
+        return health(seen.targets, ())
+    wanted = [_address(target) for target in seen.inputs.config.targets]
     return health([t for t in seen.targets if _address(t) in wanted], wanted)
 
 
@@ -50,11 +55,9 @@ def rows(seen: Seen) -> list[dict[str, Any]]:
 
 def _shown(seen: Seen) -> Iterable[Target | TargetState]:
     """While suspended the pods may serve other targets than the spec names."""
-    return seen.targets if seen.suspended and seen.targets else _wanted(seen)
-
-
-def _wanted(seen: Seen) -> tuple[Target, ...]:
-    return () if seen.inputs is None else seen.inputs.config.targets
+    if seen.inputs is None or (seen.suspended and seen.targets):
+        return seen.targets
+    return seen.inputs.config.targets
 
 
 def _address(target: Target | TargetState) -> Address:

@@ -6,7 +6,8 @@ from typing import Any
 
 from sluice_operator.api.manifest import parse
 from sluice_operator.decide.observed import Pod
-from sluice_operator.decide.seen import Seen
+from sluice_operator.decide.resolve import Missing
+from sluice_operator.decide.seen import Seen, Standing
 from sluice_operator.decide.state import PoolState, ProxyState, TargetState
 from sluice_operator.decide.status import Status, status
 from sluice_operator.desired.inputs import Inputs, ProxyImage
@@ -90,8 +91,22 @@ NOBODY = replace(WELL, pods=(), states={}, deployment=None)
 """Just created."""
 
 
+def refused(reason: str = "Invalid") -> Seen:
+    """`WELL`, but for a spec that is not accepted: nothing could be planned."""
+    missing = Missing("Accepted", reason, "spec.x", "words")
+    standing = Standing(INPUTS.owner, has_ca=True)
+    return replace(
+        WELL, inputs=None, missing=missing, standing=standing, deployment=None, replicas=0
+    )
+
+
+def unresolved(missing: Missing) -> Seen:
+    """`NOBODY`, and nothing follows from its spec."""
+    return replace(NOBODY, inputs=None, config_hash="", missing=missing)
+
+
 def of(seen: Seen, old: Status | None = None, *, now: float = NOW, due: bool = True) -> Status:
-    return status(seen, old or {}, now, pool_due=due)
+    return status(seen, old or {}, now, due=due)
 
 
 def told(seen: Seen) -> dict[str, tuple[str, str]]:

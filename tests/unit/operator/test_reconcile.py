@@ -3,170 +3,15 @@
 Everything else about it is shown on a real cluster.
 """
 
-import base64
 import copy
-from collections.abc import Iterable, Mapping
-from typing import Any
 
 import pytest
 
 from sluice_operator import names
-from sluice_operator.cluster.errors import ApiError, Forbidden, Gone, Rejected, Unavailable
-from sluice_operator.cluster.objects import Objects
-from sluice_operator.cluster.recorder import Recorder
-from sluice_operator.cluster.store import Store, object_key
-from sluice_operator.decide.observed import Pod
-from sluice_operator.decide.overcommit import Claims
-from sluice_operator.decide.resolve import Installation
-from sluice_operator.decide.state import PoolState, ProxyState, TargetState
-from sluice_operator.desired.inputs import ProxyImage
-from sluice_operator.reconcile import SOON, Reconciler, Surroundings
-from sluice_testing.specs import manifest
-
-KEY = ("shop", "orders")
-Manifest = dict[str, Any]
-
-
-class Api:
-    """The API server's objects in memory; `refuse` raises for a kind instead of writing it."""
-
-    def __init__(self, *objects: Manifest):
-        self.objects = {object_key(item): item for item in objects}
-        self.refuse: dict[str, ApiError] = {}
-        self.written: list[str] = []
-        self.reads = 0
-
-    async def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
-        self.reads += 1
-        return copy.deepcopy(self.objects.get((kind, namespace, name)))
-
-    async def list(self, kind: str, namespace: str, labels: Mapping[str, str]) -> list[Manifest]:
-        self.reads += 1
-        return [
-            copy.deepcopy(item)
-            for key, item in self.objects.items()
-            if key[:2] == (kind, namespace)
-            and labels.items() <= (item["metadata"].get("labels") or {}).items()
-        ]
-
-    async def apply(self, item: Manifest) -> Manifest:
-        self._refuse(item["kind"])
-        self.written.append(f"{item['kind']} {item['metadata']['name']}")
-        self.objects[object_key(item)] = copy.deepcopy(item)
-        return copy.deepcopy(item)
-
-    async def create(self, item: Manifest) -> Manifest:
-        self._refuse(item["kind"])
-        self.objects[object_key(item)] = copy.deepcopy(item)
-        return item
-
-    async def apply_status(self, item: Manifest) -> Manifest:
-        self._refuse("status")
-        self.written.append("status")
-        live = self.objects[object_key(item)]
-        live["status"] = copy.deepcopy(item["status"])
-        return copy.deepcopy(live)
-
-    async def delete(self, item: Manifest) -> None:
-        self.written.append(f"-{item['kind']} {item['metadata']['name']}")
-        del self.objects[object_key(item)]
-
-    async def merge(self, kind: str, namespace: str, name: str, change: Manifest) -> Manifest:
-        self._refuse("merge")
-        live = self.objects[kind, namespace, name]
-        if kind == "Event":
-            live.update(change)
-        else:
-            self.written.append(f"annotate {name}")
-            annotations = change["metadata"]["annotations"]
-            live["metadata"].setdefault("annotations", {}).update(annotations)
-        return copy.deepcopy(live)
-
-    def _refuse(self, what: str) -> None:
-        if what in self.refuse:
-            raise self.refuse[what]
-
-    def condition(self, kind: str) -> Manifest:
-        found: Manifest = next(
-            c
-            for c in self.objects["DatabaseProxy", *KEY]["status"]["conditions"]
-            if c["type"] == kind
-        )
-        return found
-
-    def told(self) -> set[str]:
-        return {item["reason"] for key, item in self.objects.items() if key[0] == "Event"}
-
-
-class Pods:
-    """Pods that serve whatever `hash_of` says."""
-
-    def __init__(self) -> None:
-        self.config_hash = ""
-
-    async def of(self, pods: Iterable[Pod]) -> Mapping[str, ProxyState]:
-        target = TargetState("db", 5432, "Available")
-        return {pod.name: ProxyState(self.config_hash, "", (target,), PoolState()) for pod in pods}
-
-
-PROXY = manifest({"metadata.uid": "uid-1", "metadata.generation": 1})
-LOGIN = {
-    "kind": "Secret",
-    "metadata": {"name": "orders-app", "namespace": "shop"},
-    "data": {
-        "username": base64.b64encode(b"app").decode(),
-        "password": base64.b64encode(b"pw").decode(),
-    },
-}
-
-
-@pytest.fixture
-def api() -> Api:
-    return Api(copy.deepcopy(PROXY), copy.deepcopy(LOGIN))
-
-
-@pytest.fixture
-def pods() -> Pods:
-    return Pods()
-
-
-@pytest.fixture
-def store() -> Store:
-    return Store()
-
-
-@pytest.fixture
-def reconciler(api: Api, pods: Pods, store: Store) -> Reconciler:
-    installation = Installation(ProxyImage("sluice/proxy:1"), "sluice-system")
-    clock = lambda: 1_800_000_000.0  # noqa: E731
-    surroundings = Surroundings(
-        Objects(api, store),  # type: ignore[arg-type]
-        pods,  # type: ignore[arg-type]
-        Claims(),
-        Recorder(api, clock),  # type: ignore[arg-type]
-    )
-    return Reconciler(surroundings, installation, clock)
-
-
-def config_hash(api: Api) -> str:
-    secret = api.objects["Secret", "shop", "orders-proxy-config"]
-    found: str = secret["metadata"]["annotations"]["sluice.dev/config-hash"]
-    return found
-
-
-def add_pod(api: Api, store: Store) -> None:
-    labels = {
-        "app.kubernetes.io/name": "sluice-proxy",
-        "app.kubernetes.io/instance": "orders",
-        "app.kubernetes.io/managed-by": "sluice",
-    }
-    pod: Manifest = {
-        "kind": "Pod",
-        "metadata": {"name": "p", "namespace": "shop", "labels": labels},
-        "status": {"podIP": "10.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]},
-    }
-    api.objects["Pod", "shop", "p"] = pod
-    store.see(pod, deleted=False)
+from sluice_operator.cluster.errors import Forbidden, Gone
+from sluice_operator.cluster.store import Store
+from sluice_operator.reconcile import SOON, Reconciler
+from sluice_testing.api_server import KEY, Api, Manifest, Pods, add_pod, config_hash
 
 
 async def test_the_first_look_writes_all_and_the_second_nothing(
@@ -190,38 +35,79 @@ async def test_a_proxy_that_is_gone_is_not_looked_at_again(
     assert api.written == []
 
 
-async def test_a_manifest_of_an_older_schema_is_told(api: Api, reconciler: Reconciler) -> None:
-    api.objects["DatabaseProxy", *KEY]["spec"]["replicas"] = "two"
+OLDER_SCHEMA = pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [("replicas", "two", "Invalid"), ("engineFamily", "MySQL", "UnsupportedEngineFamily")],
+)
+SERVED = (
+    *("endpoint", "selector", "caSecretName", "configHash"),
+    *("replicas", "readyReplicas", "targets", "pool"),
+)
+"""What the status says of the pods that serve, whatever the spec."""
+
+
+@OLDER_SCHEMA
+async def test_a_manifest_of_an_older_schema_is_told(
+    api: Api, reconciler: Reconciler, field: str, value: str, reason: str
+) -> None:
+    api.objects["DatabaseProxy", *KEY]["spec"][field] = value
     await reconciler.reconcile(KEY)
     assert api.written == ["status"]
     told = api.condition("Accepted")
-    assert told["reason"] == "Invalid"
-    assert told["message"].startswith("spec.replicas: ")
+    assert told["reason"] == reason
+    assert told["message"].startswith(f"spec.{field}: ")
+    assert api.condition("Ready")["reason"] == reason
 
 
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (Rejected(422, "Invalid", "Deployment is invalid: spec"), "Rejected"),
-        (Forbidden(403, "Forbidden", "exceeded quota"), "Forbidden"),
-    ],
-)
-async def test_what_the_api_server_refuses_is_told(
-    api: Api, reconciler: Reconciler, error: ApiError, reason: str
+@OLDER_SCHEMA
+async def test_what_serves_is_told_beside_a_manifest_of_an_older_schema(
+    api: Api,
+    store: Store,
+    reconciler: Reconciler,
+    served: Manifest,
+    field: str,
+    value: str,
+    reason: str,
 ) -> None:
-    api.refuse["Deployment"] = error
+    before = served.pop("status")
+    served["spec"][field] = value
+    store.put(served)
     await reconciler.reconcile(KEY)
+    assert api.written == ["status"]
     assert api.condition("Accepted")["reason"] == reason
-    assert error.message in api.condition("Ready")["message"]
+    assert api.condition("Accepted")["message"].endswith(
+        "; the last good configuration goes on serving"
+    )
+    assert api.condition("Stalled")["reason"] == reason
+    assert api.condition("TargetsAvailable")["status"] == "True"
+    assert api.condition("Ready")["reason"] == "Serving"
+    assert {key: served["status"][key] for key in SERVED} == {key: before[key] for key in SERVED}
+    await reconciler.reconcile(KEY)
+    assert api.written == ["status"]
 
 
-async def test_a_server_that_does_not_answer_is_the_queues_affair(
-    api: Api, reconciler: Reconciler
+async def test_what_serves_is_told_beside_a_name_that_is_taken(
+    api: Api, store: Store, reconciler: Reconciler, served: Manifest
 ) -> None:
-    api.refuse["Service"] = Unavailable(503, "ServiceUnavailable", "later")
-    with pytest.raises(Unavailable):
-        await reconciler.reconcile(KEY)
-    assert "status" not in api.written
+    before = copy.deepcopy(served["status"])
+    service = api.objects["Service", "shop", "orders"]
+    service["metadata"]["ownerReferences"] = []
+    store.put(service)
+    await reconciler.reconcile(KEY)
+    assert api.condition("Accepted")["reason"] == "NameTaken"
+    assert api.condition("Ready")["reason"] == "Serving"
+    assert {key: served["status"][key] for key in SERVED} == {key: before[key] for key in SERVED}
+
+
+async def test_nothing_of_somebody_elses_is_told_as_ours(
+    api: Api, reconciler: Reconciler, served: Manifest
+) -> None:
+    """Another one of the same name is made, and the garbage of the first is not gone yet."""
+    served["metadata"]["uid"] = "uid-2"
+    reconciler._objects._store.put(served)
+    await reconciler.reconcile(KEY)
+    assert api.condition("Accepted")["reason"] == "NameTaken"
+    assert [served["status"][key] for key in SERVED[:4]] == ["", "", "", ""]
 
 
 async def test_a_look_at_rest_asks_the_api_server_nothing(api: Api, reconciler: Reconciler) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from sluice_operator.decide.overcommit import Overcommit, Rival
 from sluice_operator.decide.resolve import Missing
+from sluice_operator.decide.seen import Seen
 from sluice_testing.seen import (
     AVAILABLE,
     NOBODY,
@@ -16,10 +17,12 @@ from sluice_testing.seen import (
     deployment,
     message,
     pod,
+    refused,
     starting,
     state,
     told,
     unavailable,
+    unresolved,
 )
 
 SECRET = Missing("CredentialsReady", "SecretNotFound", "spec.auth[0].secretRef.name", "gone")
@@ -51,7 +54,7 @@ def test_just_created() -> None:
 
 
 def test_what_is_missing_is_told_with_its_field_and_what_to_do() -> None:
-    seen = replace(NOBODY, inputs=None, missing=SECRET)
+    seen = unresolved(SECRET)
     assert told(seen)["CredentialsReady"] == ("False", "SecretNotFound")
     assert told(seen)["Ready"] == ("False", "SecretNotFound")
     assert told(seen)["Progressing"] == ("False", "Blocked")
@@ -63,9 +66,16 @@ def test_what_is_missing_is_told_with_its_field_and_what_to_do() -> None:
     assert message(seen, "Ready") == words
 
 
-@pytest.mark.parametrize("missing", [SECRET, INVALID])
-def test_the_last_good_configuration_goes_on_and_says_so(missing: Missing) -> None:
-    seen = replace(WELL, missing=missing)
+@pytest.mark.parametrize(
+    ("seen", "missing"),
+    [
+        (replace(WELL, missing=SECRET), SECRET),
+        # Refused when its document is made; the model refuses before there are any inputs.
+        (replace(WELL, missing=INVALID), INVALID),
+        (replace(refused(), missing=INVALID), INVALID),
+    ],
+)
+def test_the_last_good_configuration_goes_on_and_says_so(seen: Seen, missing: Missing) -> None:
     assert message(seen, missing.condition).endswith(
         "; the last good configuration goes on serving"
     )
@@ -76,10 +86,33 @@ def test_the_last_good_configuration_goes_on_and_says_so(missing: Missing) -> No
 
 
 def test_a_spec_that_is_refused_says_nothing_of_credentials() -> None:
-    seen = replace(NOBODY, inputs=None, missing=INVALID)
+    seen = unresolved(INVALID)
     assert told(seen)["Accepted"] == ("False", "Invalid")
     assert told(seen)["CredentialsReady"] == ("Unknown", "NotAccepted")
     assert told(seen)["Ready"] == ("False", "Invalid")
+
+
+def test_the_servers_of_a_spec_that_is_refused_are_those_that_pods_serve() -> None:
+    seen = replace(refused(), states=both(unavailable("Unreachable", "refused")))
+    assert told(seen)["TargetsAvailable"] == ("False", "Unreachable")
+    assert told(seen)["Ready"] == ("False", "Unreachable")
+    assert message(seen, "Ready").startswith("spec.targets: db:5432: refused: ")
+
+
+FAILURE = "Deployment shop/orders-proxy: failed calling webhook"
+
+
+def test_a_failure_of_the_api_server_is_why_there_is_no_progress() -> None:
+    new = replace(NOBODY, failure=FAILURE)
+    assert told(new)["Accepted"] == ("True", "Valid")
+    assert told(new)["Progressing"] == ("False", "APIServerError")
+    assert told(new)["Ready"] == ("False", "APIServerError")
+    assert message(new, "Ready").startswith(f"{FAILURE}: wait, for it is tried again; ")
+    changed = replace(WELL, failure=FAILURE)
+    assert told(changed)["Progressing"] == ("False", "APIServerError")
+    assert told(changed)["Ready"] == ("True", "Serving")
+    starved = replace(changed, states=both(fleet_budget=1))
+    assert told(starved)["Ready"] == ("False", "BudgetTooSmall")
 
 
 def test_notes_stand_with_the_acceptance() -> None:

@@ -15,6 +15,7 @@ from sluice_testing.seen import (
     both,
     deployment,
     of,
+    refused,
     starting,
     state,
     told,
@@ -54,13 +55,18 @@ BAD_IMAGE = (*WELL.pods, starting(waiting_reason="ErrImagePull"))
         (replace(WELL, states=both(unavailable("Unreachable"))), "InProgress"),
         # What another controller may bring is waited for.
         (replace(WELL, missing=missing("CredentialsReady", "SecretNotFound")), "InProgress"),
-        (replace(WELL, missing=missing("Accepted", "NameTaken")), "InProgress"),
+        (refused("NameTaken"), "InProgress"),
         (replace(WELL, missing=missing("Accepted", "Forbidden")), "InProgress"),
         (replace(WELL, deployment=deployment(updatedReplicas=1), pods=BAD_IMAGE), "InProgress"),
         (replace(WELL, states=both(fleet_budget=1)), "InProgress"),
+        # The API server is asked again.
+        (replace(NOBODY, failure="Service a/b: later"), "InProgress"),
+        (replace(WELL, failure="Service a/b: later"), "InProgress"),
+        (replace(WELL, failure="Service a/b: later", deployment=OVERDUE), "InProgress"),
         # No waiting helps.
         (replace(WELL, missing=missing("Accepted", "Invalid")), "Failed"),
-        (replace(WELL, missing=missing("Accepted", "UnsupportedEngineFamily")), "Failed"),
+        (refused("Invalid"), "Failed"),
+        (refused("UnsupportedEngineFamily"), "Failed"),
         (replace(WELL, missing=missing("Accepted", "Rejected")), "Failed"),
         (replace(WELL, states=REFUSED), "Failed"),
         (replace(WELL, deployment=OVERDUE), "Failed"),
@@ -73,7 +79,7 @@ def test_the_verdict(seen: Seen, expected: str) -> None:
 
 def test_clients_are_served_while_a_change_is_refused_or_on_its_way() -> None:
     for seen in (
-        replace(WELL, missing=missing("Accepted", "Invalid")),
+        refused("Invalid"),
         replace(WELL, deployment=deployment(updatedReplicas=1)),
     ):
         assert told(seen)["Ready"] == ("True", "Serving")

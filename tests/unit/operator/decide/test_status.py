@@ -20,9 +20,11 @@ from sluice_testing.seen import (
     deployment,
     of,
     pod,
+    refused,
     starting,
     state,
     unavailable,
+    unresolved,
 )
 
 SECRET = Missing("CredentialsReady", "SecretNotFound", "spec.auth[0].secretRef.name", "gone")
@@ -47,7 +49,7 @@ def test_all_is_well() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("seen", [WELL, NOBODY, replace(NOBODY, inputs=None, missing=SECRET)])
+@pytest.mark.parametrize("seen", [WELL, NOBODY, unresolved(SECRET), refused()])
 def test_the_schema_knows_every_field(seen: Seen) -> None:
     told = of(seen)
     assert (
@@ -109,10 +111,31 @@ def test_pods_that_drain_still_count_for_the_pool() -> None:
 
 
 def test_nothing_can_be_served() -> None:
-    told = of(replace(NOBODY, inputs=None, missing=SECRET))
+    told = of(unresolved(SECRET))
     for field in ("endpoint", "selector", "configHash", "caSecretName"):
         assert told[field] == ""
     assert told["targets"] == []
+
+
+def test_what_serves_is_told_although_the_spec_leads_to_nothing() -> None:
+    well, told = of(WELL), of(refused())
+    for field in ("endpoint", "selector", "caSecretName", "configHash", "targets", "pool"):
+        assert told[field] == well[field]
+    assert (told["replicas"], told["readyReplicas"]) == (2, 2)
+    assert told["phase"] == "Degraded"
+    silent = of(replace(refused(), states={}, pods=()))
+    assert silent["targets"] == []
+    assert silent["selector"] == well["selector"]
+
+
+def test_a_failing_api_server_has_new_words_once_a_minute() -> None:
+    failing = replace(WELL, failure="Service a/b: port 1")
+    old = of(failing)
+    other = replace(failing, failure="Service a/b: port 2")
+    assert of(other, old, due=False) == old
+    assert "port 2" in str(of(other, old, due=True)["conditions"])
+    assert "port 2" in str(of(replace(other, generation=8), old, due=False)["conditions"])
+    assert "port 2" in str(of(other, of(WELL), due=False)["conditions"])
 
 
 @pytest.mark.parametrize(
@@ -124,6 +147,7 @@ def test_nothing_can_be_served() -> None:
         ({"pods": (), "states": {}, "deployment": None}, "Pending"),
         ({"states": {}}, "Pending"),
         ({"missing": SECRET}, "Degraded"),
+        ({"failure": "Service a/b: later"}, "Degraded"),
         ({"states": both(unavailable("AuthFailure"))}, "Degraded"),
         ({"states": both(config_hash="old", config_error="users: empty")}, "Degraded"),
         ({"deployment": deployment(availableReplicas=1),
@@ -164,7 +188,9 @@ def test_each_target_is_told_by_the_pod_that_sees_it_best() -> None:
         (WELL, 30),
         (NOBODY, 10),
         (replace(NOBODY, pods=(starting(unschedulable="full"),)), 30),
-        (replace(NOBODY, inputs=None, missing=SECRET), 30),
+        (unresolved(SECRET), 30),
+        (refused(), 30),
+        (replace(refused(), states=both(unavailable("Unreachable"))), 3),
         (replace(WELL, deployment=deployment(updatedReplicas=1)), 1),
         (replace(WELL, states={"a": state(config_hash="old"), "b": state()}), 1),
         (replace(WELL, states={}), 1),

@@ -1,0 +1,137 @@
+"""The API server and the pods of one DatabaseProxy in memory, which fail on demand."""
+
+import base64
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sluice_operator.cluster.errors import ApiError
+from sluice_operator.cluster.store import Store, object_key
+from sluice_operator.decide.observed import Pod
+from sluice_operator.decide.state import PoolState, ProxyState, TargetState
+from sluice_testing.specs import manifest
+
+KEY = ("shop", "orders")
+Manifest = dict[str, Any]
+
+
+class Api:
+    """The API server's objects in memory; `refuse` raises for a kind instead of writing it."""
+
+    def __init__(self, *objects: Manifest):
+        self.objects = {object_key(item): item for item in objects}
+        self.refuse: dict[str, ApiError] = {}
+        self.written: list[str] = []
+        self.reads = 0
+
+    async def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
+        self.reads += 1
+        return copy.deepcopy(self.objects.get((kind, namespace, name)))
+
+    async def list(self, kind: str, namespace: str, labels: Mapping[str, str]) -> list[Manifest]:
+        self.reads += 1
+        return [
+            copy.deepcopy(item)
+            for key, item in self.objects.items()
+            if key[:2] == (kind, namespace)
+            and labels.items() <= (item["metadata"].get("labels") or {}).items()
+        ]
+
+    async def apply(self, item: Manifest) -> Manifest:
+        self._refuse(item["kind"])
+        self.written.append(f"{item['kind']} {item['metadata']['name']}")
+        self.objects[object_key(item)] = copy.deepcopy(item)
+        return copy.deepcopy(item)
+
+    async def create(self, item: Manifest) -> Manifest:
+        self._refuse(item["kind"])
+        self.objects[object_key(item)] = copy.deepcopy(item)
+        return item
+
+    async def apply_status(self, item: Manifest) -> Manifest:
+        self._refuse("status")
+        self.written.append("status")
+        live = self.objects[object_key(item)]
+        live["status"] = copy.deepcopy(item["status"])
+        return copy.deepcopy(live)
+
+    async def delete(self, item: Manifest) -> None:
+        self._refuse("delete")
+        self.written.append(f"-{item['kind']} {item['metadata']['name']}")
+        del self.objects[object_key(item)]
+
+    async def merge(self, kind: str, namespace: str, name: str, change: Manifest) -> Manifest:
+        self._refuse("merge")
+        live = self.objects[kind, namespace, name]
+        if kind == "Event":
+            live.update(change)
+        else:
+            self.written.append(f"annotate {name}")
+            annotations = change["metadata"]["annotations"]
+            live["metadata"].setdefault("annotations", {}).update(annotations)
+        return copy.deepcopy(live)
+
+    def _refuse(self, what: str) -> None:
+        if what in self.refuse:
+            raise self.refuse[what]
+
+    def condition(self, kind: str) -> Manifest:
+        found: Manifest = next(
+            c
+            for c in self.objects["DatabaseProxy", *KEY]["status"]["conditions"]
+            if c["type"] == kind
+        )
+        return found
+
+    def told(self) -> set[str]:
+        return {item["reason"] for key, item in self.objects.items() if key[0] == "Event"}
+
+
+class Pods:
+    """Pods that serve whatever `hash_of` says."""
+
+    def __init__(self) -> None:
+        self.config_hash = ""
+
+    async def of(self, pods: Iterable[Pod]) -> Mapping[str, ProxyState]:
+        target = TargetState("db", 5432, "Available")
+        return {pod.name: ProxyState(self.config_hash, "", (target,), PoolState()) for pod in pods}
+
+
+class Clock:
+    now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+PROXY = manifest({"metadata.uid": "uid-1", "metadata.generation": 1})
+LOGIN = {
+    "kind": "Secret",
+    "metadata": {"name": "orders-app", "namespace": "shop"},
+    "data": {
+        "username": base64.b64encode(b"app").decode(),
+        "password": base64.b64encode(b"pw").decode(),
+    },
+}
+
+
+def config_hash(api: Api) -> str:
+    secret = api.objects["Secret", "shop", "orders-proxy-config"]
+    found: str = secret["metadata"]["annotations"]["sluice.dev/config-hash"]
+    return found
+
+
+def add_pod(api: Api, store: Store) -> None:
+    labels = {
+        "app.kubernetes.io/name": "sluice-proxy",
+        "app.kubernetes.io/instance": "orders",
+        "app.kubernetes.io/managed-by": "sluice",
+    }
+    pod: Manifest = {
+        "kind": "Pod",
+        "metadata": {"name": "p", "namespace": "shop", "labels": labels},
+        "status": {"podIP": "10.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]},
+    }
+    api.objects["Pod", "shop", "p"] = pod
+    store.see(pod, deleted=False)

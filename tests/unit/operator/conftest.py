@@ -1,0 +1,68 @@
+"""A reconciler whose API server, pods and clock are in memory."""
+
+import copy
+
+import pytest
+
+from sluice_operator.cluster.objects import Objects
+from sluice_operator.cluster.recorder import Recorder
+from sluice_operator.cluster.store import Store
+from sluice_operator.decide.overcommit import Claims
+from sluice_operator.decide.resolve import Installation
+from sluice_operator.desired.inputs import ProxyImage
+from sluice_operator.reconcile import Reconciler, Surroundings
+from sluice_testing.api_server import (
+    KEY,
+    LOGIN,
+    PROXY,
+    Api,
+    Clock,
+    Manifest,
+    Pods,
+    add_pod,
+    config_hash,
+)
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api(copy.deepcopy(PROXY), copy.deepcopy(LOGIN))
+
+
+@pytest.fixture
+def pods() -> Pods:
+    return Pods()
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def reconciler(api: Api, pods: Pods, store: Store, clock: Clock) -> Reconciler:
+    installation = Installation(ProxyImage("sluice/proxy:1"), "sluice-system")
+    surroundings = Surroundings(
+        Objects(api, store),  # type: ignore[arg-type]
+        pods,  # type: ignore[arg-type]
+        Claims(),
+        Recorder(api, clock),  # type: ignore[arg-type]
+    )
+    return Reconciler(surroundings, installation, clock)
+
+
+@pytest.fixture
+async def served(api: Api, pods: Pods, store: Store, reconciler: Reconciler) -> Manifest:
+    """The DatabaseProxy, for which a pod takes clients."""
+    await reconciler.reconcile(KEY)
+    add_pod(api, store)
+    pods.config_hash = config_hash(api)
+    await reconciler.reconcile(KEY)
+    assert api.condition("Ready")["reason"] == "Serving"
+    api.written.clear()
+    return api.objects["DatabaseProxy", *KEY]
