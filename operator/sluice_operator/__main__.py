@@ -14,7 +14,7 @@ import sys
 import time
 import uuid
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import kopf
@@ -29,9 +29,10 @@ from sluice_operator.cluster.store import Store
 from sluice_operator.decide.overcommit import Claims
 from sluice_operator.decide.references import Key, ReferenceIndex
 from sluice_operator.doors.environment import Environment, Misconfigured, environment
-from sluice_operator.doors.handlers import Books, Doors, register
+from sluice_operator.doors.handlers import WATCHED, Books, Doors, register
 from sluice_operator.doors.http import Checks, serve
 from sluice_operator.doors.settings import operator_settings
+from sluice_operator.doors.watches import Watches
 from sluice_operator.proxies.states import States
 from sluice_operator.queue import WorkQueue
 from sluice_operator.reconcile import Reconciler, Surroundings
@@ -66,7 +67,9 @@ class Parts:
     states: States
     queue: WorkQueue[Key]
     doors: Doors
+    watches: Watches
     election: Election
+    at_work: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 async def run(given: Environment) -> None:
@@ -99,19 +102,27 @@ async def _parts(given: Environment) -> Parts:
     # A container that restarts in its pod is another candidate: its last life may not be over.
     identity = f"{given.pod or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
     election = Election(client, given.installation.namespace, given.lease, identity)
-    return Parts(client, states, queue, doors, election)
+    return Parts(client, states, queue, doors, Watches(), election)
 
 
 def _is_alive(parts: Parts) -> bool:
-    return parts.election.is_alive() and (not parts.election.is_leader or parts.queue.is_alive())
+    """Whether Lease, watches and queue go on; only a leader has its queue turn.
+
+    While the API server is away or lacks the CRD, none of them has begun.
+    """
+    if not parts.at_work.is_set():
+        return True
+    works = not parts.election.is_leader or parts.queue.is_alive()
+    return works and parts.election.is_alive() and parts.watches.are_alive()
 
 
 async def _work(
     parts: Parts, given: Environment, ready: asyncio.Event, stopping: asyncio.Event
 ) -> None:
     """Watches; and reconciles while leading."""
+    parts.at_work.set()
     ending = asyncio.Event()
-    watching = asyncio.create_task(_watch(parts.doors, given, ready, ending), name="watch")
+    watching = asyncio.create_task(_watch(parts, given, ready, ending), name="watch")
     leading = asyncio.create_task(_lead(parts, stopping), name="lead")
     handing = asyncio.create_task(_take_signal_back(ready, stopping), name="signal")
     try:
@@ -183,12 +194,13 @@ async def _is_served(client: Client) -> bool:
 
 
 async def _watch(
-    doors: Doors, given: Environment, ready: asyncio.Event, ending: asyncio.Event
+    parts: Parts, given: Environment, ready: asyncio.Event, ending: asyncio.Event
 ) -> None:
     """kopf's events until `ending` is set."""
     log.info("watching; proxies run %s", given.installation.proxy_image.name)
+    parts.watches.begin(WATCHED, given.watch_namespaces)
     await kopf.operator(
-        registry=register(doors),
+        registry=register(parts.doors, parts.watches.login),
         settings=operator_settings(),
         standalone=True,
         clusterwide=not given.watch_namespaces,

@@ -19,8 +19,9 @@ BACKOFF_MOST = 60.0
 JITTER = 0.2
 HEARTBEAT = 5.0
 STUCK_SECONDS = 120.0
-DRAIN_SECONDS = 3.0
-"""Who stops work may lead no more after a few seconds: what takes longer is cut off."""
+DRAIN_SECONDS = 1.0
+"""Another shall lead two seconds after a stop, and looks at the Lease every half second: what
+takes longer, as the answer of a silent pod does, is cut off."""
 
 
 class WorkQueue(Generic[K]):

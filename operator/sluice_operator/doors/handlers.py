@@ -1,7 +1,6 @@
 """kopf's events, turned into keys."""
 
-import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from sluice_operator.decide.overcommit import Claims, claim
 from sluice_operator.decide.references import Key, ReferenceIndex, references
 from sluice_operator.queue import WorkQueue
 
+PROXIES = (names.GROUP, names.VERSION, names.PLURAL)
 CHILDREN = (
     ("apps", "v1", "deployments"),
     ("networking.k8s.io", "v1", "networkpolicies"),
@@ -23,6 +23,9 @@ CHILDREN = (
     ("", "v1", "pods"),
 )
 REFERABLE = (("", "v1", "secrets"), ("", "v1", "services"))
+WATCHED = (PROXIES, *CHILDREN, *REFERABLE)
+
+Login = Callable[..., Awaitable[kopf.AiohttpSession | None]]
 
 SOON = 0.05
 """Seconds: events come in bursts, and one look serves them all."""
@@ -86,20 +89,13 @@ def owner_key(body: Mapping[str, Any]) -> Key | None:
     return None
 
 
-def register(doors: Doors) -> kopf.OperatorRegistry:
+def register(doors: Doors, login: Login) -> kopf.OperatorRegistry:
     """A registry of kopf with nothing but event handlers: no finalizer, no annotation."""
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry)(login)
-    proxies = (names.GROUP, names.VERSION, names.PLURAL)
-    kopf.on.event(*proxies, registry=registry)(doors.on_proxy)
+    kopf.on.event(*PROXIES, registry=registry)(doors.on_proxy)
     for resource in CHILDREN:
         kopf.on.event(*resource, registry=registry)(doors.on_child)
     for resource in REFERABLE:
         kopf.on.event(*resource, registry=registry)(doors.on_referable)
     return registry
-
-
-def login(**arguments: Any) -> kopf.ConnectionInfo | None:
-    if os.environ.get("KUBECONFIG"):
-        return kopf.login_with_kubeconfig(**arguments)
-    return kopf.login_with_service_account(**arguments)

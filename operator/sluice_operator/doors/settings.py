@@ -8,6 +8,9 @@ from sluice_operator.doors.handlers import CHILDREN
 OURS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
 """What the watches of children are narrowed to, at the server."""
 
+WATCH_SECONDS = 310
+"""The longest life of one request of a watch; the API server ends it somewhat earlier."""
+
 
 def operator_settings() -> kopf.OperatorSettings:
     """kopf as a source of events: it writes nothing, and a silent watch is reopened."""
@@ -16,8 +19,8 @@ def operator_settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False
     # Neither CRDs nor namespaces need to be listed: `__main__` waits for ours.
     settings.scanning.disabled = True
-    settings.watching.server_timeout = 300
-    settings.watching.client_timeout = 310
+    settings.watching.server_timeout = WATCH_SECONDS - 10
+    settings.watching.client_timeout = WATCH_SECONDS
     settings.watching.connect_timeout = 30
     settings.watching.inactivity_timeout = 70
     settings.watching.chunk_size = 500

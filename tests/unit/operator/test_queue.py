@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from sluice_operator import queue as queues
+from sluice_operator.decide import lease
 from sluice_operator.queue import WorkQueue
 
 Work = Callable[[str], Awaitable[float | None]]
@@ -165,6 +166,11 @@ async def test_it_is_alive_only_while_it_turns_and_nothing_is_stuck() -> None:
         await task
     time[0] += 60
     assert not queue.is_alive()
+
+
+def test_another_leads_two_seconds_after_a_stop_whatever_hangs() -> None:
+    """What is under way, a look at the Lease, and half a second for the requests."""
+    assert queues.DRAIN_SECONDS + lease.LOOK_EVERY <= 1.5
 
 
 async def test_a_stop_waits_a_moment_for_what_is_under_way_and_no_longer(

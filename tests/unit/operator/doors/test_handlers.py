@@ -10,6 +10,7 @@ from sluice_operator.decide.overcommit import Claims
 from sluice_operator.decide.references import Key, ReferenceIndex
 from sluice_operator.doors.handlers import Books, Doors, owner_key, register
 from sluice_operator.doors.settings import operator_settings
+from sluice_operator.doors.watches import Watches
 from sluice_operator.queue import WorkQueue
 from sluice_testing.specs import manifest
 
@@ -122,7 +123,7 @@ def test_whose_child_it_is(metadata: dict[str, Any], key: Key | None) -> None:
 
 
 def test_kopf_is_given_nothing_that_needs_a_finalizer_or_an_annotation(doors: Doors) -> None:
-    registry = register(doors)
+    registry = register(doors, Watches().login)
     assert not registry._changing.get_all_handlers()
     assert not registry._spawning.get_all_handlers()
     assert not registry._indexing.get_all_handlers()
