@@ -134,6 +134,10 @@ CASES = (
         STALLED,
     ),
     Case(
+        "the API server fails at a write", "Progressing", "InProgress",
+        stuck(Reason.API_SERVER_ERROR), RECONCILING,
+    ),
+    Case(
         "suspended while it serves", "Suspended", "Current",
         {PROGRESSING: ("False", Reason.SUSPENDED)}, PROGRESSING,
     ),

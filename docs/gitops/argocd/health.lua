@@ -32,7 +32,9 @@ if progress ~= nil and progress.reason == "Suspended" then
   return { status = "Suspended", message = progress.message }
 end
 -- Something keeps the pods from getting there; Reconciling alone would look like a rollout.
-if is("Progressing", "False") and progress.reason ~= "Settled" then
+-- Not a write that the API server failed at: it is tried again within seconds.
+local passes = { Settled = true, APIServerError = true }
+if is("Progressing", "False") and not passes[progress.reason] then
   return { status = "Degraded", message = progress.message }
 end
 -- Clients are served, but not yet by the newest spec.
