@@ -180,7 +180,7 @@ class Reason(StrEnum):
         TARGETS_AVAILABLE,
         "the server has no room for a connection",
         "lower maxConnectionsPercent of what shares the server, end connections that others "
-        "hold, or raise the server's max_connections",
+        "hold, or raise the server's max_connections or the CONNECTION LIMIT that it names",
     )
     INIT_QUERY_FAILED = (
         "InitQueryFailed",
