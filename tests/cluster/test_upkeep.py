@@ -14,7 +14,7 @@ from kube import appimages
 from kube.client import Cluster
 
 from sluice_operator import names
-from sluice_operator.reconcile import POOL_SECONDS
+from sluice_operator.reconcile import DUE_SECONDS
 from sluice_proxy.config import CONFIG_KEY
 from sluice_testing import chart, fleet, shop
 from sluice_testing.api_metrics import writes_at_server
@@ -25,7 +25,7 @@ from sluice_testing.shop import Namespace
 # The first test of a run may have to wait for the cluster and the images.
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
-REST_SECONDS = 2 * POOL_SECONDS + 10
+REST_SECONDS = 2 * DUE_SECONDS + 10
 """Long enough to see twice what would be written as often as the pool's figures may be."""
 CHILDREN = names.children("orders")
 
