@@ -172,7 +172,7 @@ class Reconciler:
         done = Outcome(inputs, missing, live, inputs.config_hash)
         try:
             # What the last good document needs may be unknown to a spec that is not whole.
-            applied = await self._apply(todo, delete=missing is None)
+            applied = await self._apply(todo, delete=missing is None or not missing.halts)
         except Unwritten as failed:
             return _unwritten(done, failed)
         is_new = ("Secret", names.config_secret(proxy.metadata.name)) in applied

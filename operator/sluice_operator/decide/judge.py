@@ -46,7 +46,7 @@ def _credentials(seen: Seen) -> Verdict:
 def _refused(seen: Seen) -> Verdict:
     assert seen.missing is not None
     verdict = blamed(conditions.reason_of(seen.missing.reason), words(seen.missing.message))
-    if not seen.serves:
+    if not (seen.serves and seen.missing.halts):
         return verdict
     return no(verdict.reason, f"{verdict.message}; the last good configuration goes on serving")
 
@@ -75,7 +75,7 @@ def _progressing(seen: Seen) -> Verdict:
     if seen.behind:
         what = f"pods that still serve the configuration before it: {seen.behind}"
         return yes(Reason.CONFIGURATION_PENDING, what)
-    if seen.missing is not None:
+    if seen.missing is not None and seen.missing.halts:
         return blamed(Reason.BLOCKED, Reason.BLOCKED.meaning)
     if not seen.answers:
         what = "no ready pod has told yet which configuration it serves"

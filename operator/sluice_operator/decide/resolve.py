@@ -33,12 +33,16 @@ class Installation:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Why the spec cannot be served: the condition that says so, and the field."""
+    """What is wrong with the spec: the condition that says so, and the field.
+
+    `halts`: it is not served for that; False where it is, for want of anything better.
+    """
 
     condition: str
     reason: str
     path: str
     sentence: str
+    halts: bool = True
 
     @property
     def message(self) -> str:
@@ -111,8 +115,9 @@ def _chosen(
     if untimely is None:
         return config, None
     # Where no better certificate is left, passwords and settings go on being taken.
-    is_better = last_good is not None and validity.is_timely(last_good.certificate, now)
-    return last_good if is_better else config, _blamed(untimely)
+    if last_good is not None and validity.is_timely(last_good.certificate, now):
+        return last_good, _blamed(untimely)
+    return config, replace(_blamed(untimely), halts=False)
 
 
 def _blamed(problem: Problem) -> Missing:

@@ -53,6 +53,21 @@ def test_just_created() -> None:
     }
 
 
+def test_what_is_wrong_and_served_all_the_same_holds_up_nothing() -> None:
+    """A certificate that is out of date, where there is no better one."""
+    expired = Missing(
+        "CredentialsReady", "CertificateExpired", "spec.tls.secretRef", "it expired", halts=False
+    )
+    seen = replace(WELL, missing=expired)
+    found = told(seen)
+    assert found["CredentialsReady"] == ("False", "CertificateExpired")
+    assert (found["Progressing"], found["Ready"]) == (("False", "Settled"), ("True", "Serving"))
+    assert "last good" not in message(seen, "CredentialsReady")
+    assert "last good" in message(
+        replace(WELL, missing=replace(expired, halts=True)), "CredentialsReady"
+    )
+
+
 def test_what_is_missing_is_told_with_its_field_and_what_to_do() -> None:
     seen = unresolved(SECRET)
     assert told(seen)["CredentialsReady"] == ("False", "SecretNotFound")

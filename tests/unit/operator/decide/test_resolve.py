@@ -144,6 +144,11 @@ def shown(resolution: Resolution) -> bytes:
     return resolution.inputs.config.certificate.chain.encode()
 
 
+def halted(resolution: Resolution) -> bool:
+    assert resolution.missing is not None
+    return resolution.missing.halts
+
+
 EXPIRED = ("CredentialsReady", "CertificateExpired", "spec.tls.secretRef")
 
 
@@ -160,6 +165,7 @@ def test_passwords_change_while_the_certificate_is_expired() -> None:
     changed = {**secrets, "orders-app": {"username": b"app", "password": b"new"}}
     late = resolve(proxy(tls=TLS), replace(before, secrets=changed), NOBODY, HERE, NOW + LIFE + 1)
     assert told(late) == EXPIRED
+    assert not halted(late)
     assert shown(late) == secrets["mine"]["tls.crt"]
     assert late.inputs is not None
     assert late.inputs.config.users[0].password == "new"
@@ -171,6 +177,7 @@ def test_an_expired_certificate_takes_no_good_ones_place() -> None:
     changed = {**old, "orders-app": {"username": b"app", "password": b"new"}}
     resolution = resolve(proxy(tls=TLS), replace(before, secrets=changed), NOBODY, HERE, NOW)
     assert told(resolution) == EXPIRED
+    assert halted(resolution)
     assert shown(resolution) == good["mine"]["tls.crt"]
     assert resolution.inputs is not None
     assert resolution.inputs.config.users[0].password == "pw"
