@@ -29,6 +29,8 @@ BUDGET = PERCENT * MAX_CONNECTIONS // 100
 SECONDS = 110.0
 SAMPLE_SECONDS = 0.1
 """How often the server is looked at, at least; one gap may be longer, where the machine slept."""
+LET_GO_SECONDS = 10.0
+"""Until every node knows that a pod is gone which was deleted without a grace."""
 BUILD = Path(__file__).resolve().parents[2] / "build"
 
 
@@ -127,11 +129,20 @@ def test_the_server_never_sees_more_than_the_budget(
     assert most >= BUDGET * 3 // 4
     assert statistics.median(gaps(run, slow)) <= SAMPLE_SECONDS
     # Who was in the killed pod has lost its connection; nobody else has.
-    killed = experiment.killed
-    assert killed is not None
-    lost = [session for load in (run, slow) for session in load.sessions if session.error]
-    assert [told(session) for session in lost if tag_of(session.pid) != killed.tag] == []
-    assert len(lost) <= killed.clients
+    assert [told(one) for one in lost(run, slow) if not is_excused(one, experiment)] == []
+
+
+def lost(*runs: Run) -> list[Session]:
+    return [session for run in runs for session in run.sessions if session.error]
+
+
+def is_excused(session: Session, experiment: Experiment) -> bool:
+    """It was in the killed pod, or was sent there when that was gone and no node knew it yet."""
+    assert experiment.killed is not None
+    if session.pid:
+        return tag_of(session.pid) == experiment.killed.tag
+    killed_at, _ = experiment.done[-1]
+    return killed_at <= session.at <= killed_at + LET_GO_SECONDS
 
 
 def told(session: Session) -> str:
