@@ -10,7 +10,7 @@ from sluice_proxy.targets.health import AVAILABLE, TargetHealth
 
 # Seconds between two rounds while somebody is to be asked.
 RECHECK: Final = 5.0
-# Seconds in which everything that gives cause for a round is cause for one.
+# Seconds in which all connections that are lost are cause for one round.
 GATHER: Final = 0.5
 
 
@@ -37,7 +37,7 @@ class Checks:
         self._asked.set()
 
     def ask(self) -> None:
-        """One login of each role, soon, however well the target seems."""
+        """One login of each role, at once, however well the target seems."""
         self._asked.set()
 
     def lost(self, used: bool) -> None:
@@ -70,4 +70,5 @@ class Checks:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RECHECK):
                 await self._asked.wait()
-                await asyncio.sleep(GATHER)
+                if self._lost:
+                    await asyncio.sleep(GATHER)

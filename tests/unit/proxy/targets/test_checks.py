@@ -187,6 +187,14 @@ class TestPause:
         begun.lost(used=True)
         await asyncio.wait_for(pause, 10.0)
 
+    async def test_a_changed_configuration_waits_for_nothing(
+        self, begun: Checks, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(checks, "RECHECK", 3600.0)
+        monkeypatch.setattr(checks, "GATHER", 3600.0)
+        begun.ask()
+        await asyncio.wait_for(begun.pause(), 10.0)
+
     async def test_it_ends_when_nobody_asks(
         self, begun: Checks, monkeypatch: pytest.MonkeyPatch
     ) -> None:
