@@ -70,7 +70,8 @@ class Experiment:
         self.namespace.kubectl("delete", "pod", name, "--grace-period=0", "--force")
 
     def _a_pod(self) -> str:
-        return min(self.namespace.pods())
+        name: str = min(pod["metadata"]["name"] for pod in self.namespace.pods().values())
+        return name
 
     def _named(self, what: str, act: Callable[[], None]) -> Callable[[float], None]:
         def step(at: float) -> None:
