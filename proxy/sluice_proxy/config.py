@@ -27,6 +27,12 @@ POD_NAME = "SLUICE_POD_NAME"
 CLIENT_PORT = 5432
 ADMIN_PORT = 9127
 
+ACTIVATOR_PORT = 5433
+"""Where a pod takes clients from activators: behind a PROXY header, never from anybody else."""
+
+HELLO_PORT = 9128
+"""UDP port of the activators: a pod that begins to listen says so there."""
+
 TLSMode = Literal["Disable", "Prefer", "Require", "VerifyCA", "VerifyFull"]
 TLSNegotiation = Literal["Request", "Direct"]
 PinningFilter = Literal[
@@ -144,8 +150,11 @@ class ProxyConfig:
     """Everything one proxy is told. Its pods share the budget as `fleet` says.
 
     Timeouts are seconds. `drain_seconds` is how long clients may stay after SIGTERM.
+    `linger_seconds` is for how long after the last client came a pod that drains goes on
+    accepting: others may not know yet that it leaves.
     `peers` is the DNS name that gives the addresses of all pods of this proxy, empty where
-    there is but one.
+    there is but one. `activators` is the one that gives those of the activators, and `uid` that
+    of the DatabaseProxy, by which both ends know each other; empty where there are none.
     """
 
     name: str
@@ -158,7 +167,10 @@ class ProxyConfig:
     pool: PoolSettings = PoolSettings()
     fleet: Fleet = UNSHARED
     drain_seconds: int = 30
+    linger_seconds: int = 0
     peers: str = ""
+    activators: str = ""
+    uid: str = field(default="", repr=False)
     debug_logging: bool = False
 
     def user(self, name: str) -> User | None:
@@ -232,7 +244,9 @@ def validated(config: ProxyConfig) -> ProxyConfig:
     _bounded("idle_client_timeout_seconds", config.idle_client_timeout_seconds, 1, 28800)
     _check_fleet(config.fleet)
     _bounded("drain_seconds", config.drain_seconds, 0, 3600)
-    _text("peers", config.peers or "-")
+    _bounded("linger_seconds", config.linger_seconds, 0, 3600)
+    for name in ("peers", "activators", "uid"):
+        _text(name, getattr(config, name) or "-")
     _check_pool(config.pool)
     return config
 
