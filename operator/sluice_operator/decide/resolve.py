@@ -24,11 +24,18 @@ from sluice_proxy.config import parse as parse_config
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What the operator knows of itself: which image it gives, where it lives, who scrapes."""
+    """What the operator knows of itself: which image it gives, where it lives, who scrapes.
+
+    `activators` is the DNS name of the activators' headless Service; empty where there are none,
+    and so no proxy pauses. `activator_policies`: a NetworkPolicy stands before them, so that each
+    proxy's clients have to be let in.
+    """
 
     proxy_image: ProxyImage
     namespace: str
     monitoring_namespaces: tuple[str, ...] = ()
+    activators: str = ""
+    activator_policies: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ def environment(variables: Mapping[str, str]) -> Environment:
             proxy_image=_proxy_image(image, variables),
             namespace=variables.get("POD_NAMESPACE", "sluice-system"),
             monitoring_namespaces=_words(variables.get("SLUICE_MONITORING_NAMESPACES", "")),
+            activators=variables.get("SLUICE_ACTIVATOR_SERVICE", ""),
+            activator_policies=_switch("SLUICE_ACTIVATOR_POLICIES", variables),
         ),
         pod=variables.get("POD_NAME", ""),
         lease=variables.get("SLUICE_LEASE_NAME", "sluice-operator"),
@@ -58,6 +60,13 @@ def _proxy_image(name: str, variables: Mapping[str, str]) -> ProxyImage:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word for word in (part.strip() for part in text.split(",")) if word)
+
+
+def _switch(name: str, variables: Mapping[str, str]) -> bool:
+    text = variables.get(name, "false")
+    if text not in ("true", "false"):
+        raise Misconfigured(f"{name} is {text!r}, neither true nor false")
+    return text == "true"
 
 
 def _port(text: str) -> int:
