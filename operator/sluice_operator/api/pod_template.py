@@ -29,8 +29,11 @@ from sluice_operator.api.scheduling import Affinity, Toleration, TopologySpreadC
 PRE_STOP_SECONDS = 2
 """How long a pod that shall end still takes new clients: until every node knows that it leaves."""
 
+LINGER_SECONDS = 15
+"""How long a pod that shall end waits for one more client: a node may learn late that it leaves."""
+
 STOP_MARGIN_SECONDS = 10
-"""What the kubelet waits beyond preStop and drain before it kills."""
+"""What the kubelet waits beyond the drain before it kills."""
 
 OWN_PREFIX = f"{names.GROUP}/"
 OWN_LABELS = tuple(names.labels(""))
@@ -194,15 +197,21 @@ class PodTemplate(APIModel):
         default=60,
         ge=15,
         le=3600,
-        description="How long a pod that shall end may take, in seconds: 2 in which it still "
-        "takes new clients, until every node knows that it leaves; then it serves those that it "
-        "has until they leave by themselves; from 20 seconds before the end on, or half-way where "
-        "there are less than 32, each is let go between two transactions; what is left 10 seconds "
-        "before the end is cut off. So a transaction that begins late has 10 seconds, and with "
-        "3600 a rollout may take an hour for each pod.",
+        description="How long a pod that shall end may take, in seconds. It goes on accepting "
+        "and serving until its clients have left by themselves and no new one came for 15 "
+        "seconds (a quarter of this number where that is less). From 20 seconds before the end "
+        "on, or half-way to the last 10 where it is less than 30, each client is let go "
+        "between two transactions; what is left 10 seconds before the end is cut off. So a "
+        "transaction that begins late has 10 seconds, and with 3600 a rollout may take an hour "
+        "for each pod.",
     )
 
     @property
     def drain_seconds(self) -> int:
-        """How long clients may stay after a pod was told to end and every node knows it."""
-        return self.termination_grace_period_seconds - PRE_STOP_SECONDS - STOP_MARGIN_SECONDS
+        """How long clients may stay after a pod was told to end."""
+        return self.termination_grace_period_seconds - STOP_MARGIN_SECONDS
+
+    @property
+    def linger_seconds(self) -> int:
+        """For how long no client must have come before a pod that was told to end does so."""
+        return min(LINGER_SECONDS, self.termination_grace_period_seconds // 4)

@@ -49,6 +49,8 @@ spec:
     - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: jobs}}
       podSelector: {matchLabels: {database: orders}}
     databaseCIDRs: [10.20.0.0/16]
+  autoPause:
+    idleSeconds: 900
   replicas: 3
   podTemplate:
     metadata:
@@ -79,10 +81,11 @@ rule is refused by the API server, by `sluice check` and by `sluice run`, with t
 field. Unknown fields are refused by strict validation, which `kubectl` asks for, and dropped
 otherwise.
 
-**What a change does.** Everything but `replicas`, `suspend`, `network` and `podTemplate` reaches
-running pods: it is live within seconds, and no client is disconnected for it. A change of
-`podTemplate` makes new pods, one after another; clients of the old ones are disconnected between
-two transactions and find a new one when they connect again.
+**What a change does.** Everything but `autoPause`, `replicas`, `suspend`, `network` and
+`podTemplate` reaches running pods: it is live within seconds, and no client is disconnected for it.
+A paused proxy has it when it wakes. A change of `podTemplate` makes new pods, one after another;
+clients of the old ones are disconnected between two transactions and find a new one when they
+connect again.
 
 **`metadata.name`** is the name of the Service that clients connect to: at most {NAME_MAX}
 lower-case letters, digits and hyphens that begin with a letter. It must not end in

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from sluice_operator.api.model import APIModel
 
-Phase = Literal["Pending", "Running", "Degraded"]
+Phase = Literal["Pending", "Running", "Draining", "Paused", "Waking", "Degraded"]
 Health = Literal["Registering", "Available", "Unavailable"]
 
 
@@ -81,14 +81,16 @@ class Status(APIModel):
     phase: Phase = Field(
         default="Pending",
         description="The story in one word, for people; programs read conditions. Pending: no "
-        "client can log in yet. Running: clients can. Degraded: something needs a look, though "
-        "clients may be served all the same.",
+        "client can log in yet. Running: clients can. Draining: nobody used the proxy, and its "
+        "pods are ending. Paused: it has no pod; the next client wakes it. Waking: its pods are "
+        "starting, and clients are held until one listens. Degraded: something needs a look, "
+        "though clients may be served all the same.",
     )
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
         description="Accepted, CredentialsReady, TargetsAvailable, Overcommitted, Progressing, "
-        "Ready; and, only while they are True, Reconciling or Stalled for kstatus.",
+        "Paused, Ready; and, only while they are True, Reconciling or Stalled for kstatus.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
@@ -123,4 +125,16 @@ class Status(APIModel):
         default="",
         max_length=253,
         description="Secret whose ca.crt verifies the proxy's certificate.",
+    )
+    paused_at: str | None = Field(
+        default=None,
+        max_length=64,
+        description="Since when the proxy is paused; absent while it is not.",
+        json_schema_extra={"format": "date-time"},
+    )
+    why_awake: str = Field(
+        default="",
+        max_length=1024,
+        description="Why the proxy is not paused, in a sentence; empty while it is. At most once "
+        "a minute.",
     )

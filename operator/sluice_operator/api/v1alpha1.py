@@ -163,6 +163,26 @@ class TLS(APIModel):
     )
 
 
+class AutoPause(APIModel):
+    """When an idle proxy has no pods."""
+
+    enabled: bool = Field(
+        default=True,
+        description="Whether the proxy is paused while nobody uses it: it has no pod then, no "
+        "server connection and no cost. The next client that connects is held, wakes it, and "
+        "goes on as soon as a pod listens. With false the pods stay.",
+    )
+    idle_seconds: int = Field(
+        default=300,
+        ge=60,
+        le=86400,
+        description="For how long no client may be connected to any pod before all of them go, "
+        "in seconds. A client that is connected keeps the proxy awake, however idle it is. "
+        "Applications whose own pool closes idle connections after the very same time come back "
+        "or not by the toss of a coin: give another number than theirs.",
+    )
+
+
 SECRET_TWICE = "a Secret stands twice in auth"
 SECRETS_RULE = (
     "self.all(a, self.exists_one(b, b.secretRef.name == a.secretRef.name))",
@@ -241,8 +261,12 @@ class Spec(APIModel):
         le=100,
         description="Number of proxy pods, which share the budget of connections. A pod uses one "
         "core at most: give more where pods are at that. With 1 there is no PodDisruptionBudget, "
-        "and clients are refused while the pod is moved. An HPA may own this field by the scale "
-        "subresource: leave it out of the manifest then.",
+        "and new clients are held, not refused, while the pod is moved. An HPA may own this field "
+        "by the scale subresource: leave it out of the manifest then.",
+    )
+    auto_pause: AutoPause = Field(
+        default=AutoPause(),
+        description="Whether a proxy without clients has no pods, until the next client connects.",
     )
     suspend: bool = Field(
         default=False,

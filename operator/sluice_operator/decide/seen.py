@@ -6,6 +6,7 @@ from typing import Any
 
 from sluice_operator.decide.observed import Pod
 from sluice_operator.decide.overcommit import Overcommit
+from sluice_operator.decide.pause import Pause
 from sluice_operator.decide.resolve import Missing
 from sluice_operator.decide.state import ProxyState, TargetState
 from sluice_operator.desired.inputs import Inputs
@@ -31,6 +32,7 @@ class Seen:
     serve any. `replicas` is what the spec asks for: the Deployment may have fewer until there
     is room in the budget. `overcommit` is there if the database is shared out beyond 100 %.
     `failure` names what could not be written, with the API server's words; empty if all was.
+    `pause` tells whether it shall sleep.
     """
 
     generation: int
@@ -46,6 +48,7 @@ class Seen:
     overcommit: Overcommit | None = None
     standing: Standing | None = None
     failure: str = ""
+    pause: Pause = Pause()
 
     @property
     def serves(self) -> bool:

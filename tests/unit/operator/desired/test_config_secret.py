@@ -60,7 +60,7 @@ def test_every_field_of_the_spec_arrives() -> None:
             45, 8, 7, "SET work_mem = '8MB'", ("EXCLUDE_LISTEN", "EXCLUDE_SEQUENCES")
         ),
         fleet=Fleet(),
-        drain_seconds=88,
+        drain_seconds=90,
         debug_logging=True,
     )
 

@@ -190,7 +190,7 @@ def test_the_time_to_end_is_for_leaving_draining_and_a_margin() -> None:
     made = pod(terminationGracePeriodSeconds=300)["spec"]
     leaving = made["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     draining = config(spec(terminationGracePeriodSeconds=300)).drain_seconds
-    assert (made["terminationGracePeriodSeconds"], leaving, draining) == (300, 2, 288)
+    assert (made["terminationGracePeriodSeconds"], leaving, draining) == (300, 2, 290)
 
 
 def test_by_default_a_pod_may_take_a_minute_to_end() -> None:
