@@ -46,6 +46,9 @@ def locks() -> list[Lock]:
 
     return [
         of_project("proxy/requirements.lock", ("--extra", "proxy"), extras["proxy"]),
+        of_project(
+            "proxy/activator-requirements.lock", ("--extra", "activator"), extras["activator"]
+        ),
         of_project("operator/requirements.lock", ("--extra", "operator"), extras["operator"]),
         of_project(
             "tests/requirements.lock", ("--all-extras", "--group", "dev"),
