@@ -29,9 +29,10 @@ def cluster() -> Cluster:
 
 @pytest.fixture(scope="session")
 def operator(cluster: Cluster) -> Cluster:
-    """The cluster with the chart installed, and the operator of the present sources in it."""
+    """The cluster with the chart installed; operator and activators are of the present sources."""
     cluster.load_images()
     chart.install(cluster)
+    chart.restart_activators(cluster)
     return cluster
 
 

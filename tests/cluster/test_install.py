@@ -10,7 +10,7 @@ import yaml
 from kube.client import Cluster
 
 from sluice_testing import chart, specs
-from sluice_testing.chart import CHART, OPERATOR, SYSTEM, may
+from sluice_testing.chart import ACTIVATOR_ACCOUNT, CHART, OPERATOR, SYSTEM, may
 from sluice_testing.kubernetes import Manifest, apply, condition, eventually, get
 
 # The first test of a run may have to wait for the cluster and the images.
@@ -148,18 +148,22 @@ def test_kept_to_namespaces_it_sees_no_other(
     for resource in ("secrets", "databaseproxies.sluice.dev", "services", "pods"):
         assert may(operator, "list", resource, first)
         assert not may(operator, "list", resource, third)
-        assert not may(operator, "get", resource, SYSTEM)
+        # Of its own namespace it may see the pods: the activators are among them.
+        assert may(operator, "get", resource, SYSTEM) == (resource == "pods")
     assert not may(operator, "create", "deployments.apps", third)
 
 
 def test_everywhere_it_may_no_more_than_its_rules_say(operator: Cluster) -> None:
     assert may(operator, "patch", "databaseproxies.sluice.dev", "default", "--subresource=status")
     assert may(operator, "create", "leases.coordination.k8s.io", SYSTEM)
+    assert may(operator, "patch", "deployments.apps", "default", "--subresource=scale")
+    assert may(operator, "delete", "networkpolicies.networking.k8s.io", SYSTEM)
     assert may(operator, "update", f"leases.coordination.k8s.io/{OPERATOR.split('/')[1]}", SYSTEM)
     for verb, resource, namespace in (
         ("patch", "databaseproxies.sluice.dev", "default"),
         ("delete", "databaseproxies.sluice.dev", "default"),
         ("delete", "deployments.apps", "default"),
+        ("delete", "networkpolicies.networking.k8s.io", "default"),
         ("create", "pods", "default"),
         ("get", "configmaps", "default"),
         ("get", "nodes", "default"),
@@ -168,3 +172,16 @@ def test_everywhere_it_may_no_more_than_its_rules_say(operator: Cluster) -> None
         ("create", "leases.coordination.k8s.io", "default"),
     ):
         assert not may(operator, verb, resource, namespace), (verb, resource, namespace)
+
+
+def test_an_activator_may_read_slices_and_wake_and_no_more(operator: Cluster) -> None:
+    def rights(resource: str, namespace: str, *more: str) -> set[str]:
+        verbs = ("get", "list", "watch", "create", "update", "patch", "delete")
+        account = ACTIVATOR_ACCOUNT
+        return {v for v in verbs if may(operator, v, resource, namespace, *more, account=account)}
+
+    for namespace in ("default", SYSTEM):
+        assert rights("endpointslices.discovery.k8s.io", namespace) == {"list", "watch"}
+        assert rights("deployments.apps", namespace, "--subresource=scale") == {"get", "patch"}
+        for resource in ("deployments.apps", "pods", "secrets", "databaseproxies.sluice.dev"):
+            assert not rights(resource, namespace), (resource, namespace)

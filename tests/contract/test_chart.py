@@ -7,17 +7,24 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from sluice_operator import names
 from sluice_operator.api.manifest import parse
-from sluice_proxy.config import ADMIN_PORT
+from sluice_proxy.config import ACTIVATOR_PORT, ADMIN_PORT, HELLO_PORT
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "sluice"
 KUSTOMIZE = ROOT / "charts" / "kustomize"
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+
+
+TEMPLATES_OF_RULES = (
+    "sluice.rules", "sluice.leaseRules", "sluice.activatorPodRules", "sluice.activatorPolicyRules",
+    "sluice.activatorRules",
+)  # fmt: skip
 
 
 def text_of(template: str) -> str:
@@ -38,10 +45,11 @@ def rules(template: str = "sluice.rules") -> list[tuple[str, dict[str, Any]]]:
 
 def test_no_rule_says_everything_and_each_has_its_reason() -> None:
     assert len(rules()) >= 8
-    for reason, rule in (*rules(), *rules("sluice.leaseRules")):
+    assert set(re.findall(r'define "(.*)"', text_of("_rules.tpl"))) == set(TEMPLATES_OF_RULES)
+    for reason, rule in (each for template in TEMPLATES_OF_RULES for each in rules(template)):
         assert len(reason) > 10, rule
         assert "*" not in (*rule["apiGroups"], *rule["resources"], *rule["verbs"])
-    for template in ("rbac.yaml", "rbac-users.yaml"):
+    for template in ("rbac.yaml", "rbac-users.yaml", "activator/rbac.yaml"):
         assert "*" not in text_of(template)
 
 
@@ -49,13 +57,24 @@ def test_the_role_covers_each_kind_that_is_written() -> None:
     plurals = {
         "Secret": "secrets", "ServiceAccount": "serviceaccounts", "Service": "services",
         "NetworkPolicy": "networkpolicies", "Deployment": "deployments",
-        "PodDisruptionBudget": "poddisruptionbudgets",
+        "PodDisruptionBudget": "poddisruptionbudgets", "EndpointSlice": "endpointslices",
     }  # fmt: skip
     verbs = {resource: rule["verbs"] for _, rule in rules() for resource in rule["resources"]}
     for kind in names.CHILD_KINDS:
         assert {"get", "list", "watch", "create", "patch"} <= set(verbs[plurals[kind]])
     assert "patch" in verbs["databaseproxies/status"]
     assert verbs["databaseproxies"] == ["get", "list", "watch"]
+    assert verbs["deployments/scale"] == ["get", "patch"]
+
+
+def test_an_activator_reads_slices_and_wakes_and_may_do_no_more() -> None:
+    assert [rule for _, rule in rules("sluice.activatorRules")] == [
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"],
+         "verbs": ["list", "watch"]},
+        {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": ["get", "patch"]},
+    ]  # fmt: skip
+    assert text_of("activator/rbac.yaml").count("sluice.activatorRules") == 2
+    assert "  - apiGroups" not in text_of("activator/rbac.yaml")
 
 
 def test_of_the_leases_only_its_own_is_touched() -> None:
@@ -63,9 +82,16 @@ def test_of_the_leases_only_its_own_is_touched() -> None:
     assert [rule["resourceNames"] for rule in named] == [["sluice-operator"]]
 
 
-def test_the_operators_pods_carry_the_labels_that_policies_let_in() -> None:
-    selector = text_of("_helpers.tpl").split('define "sluice.selectorLabels"')[1].split("end")[0]
-    for key, value in names.OPERATOR_LABELS.items():
+@pytest.mark.parametrize(
+    ("template", "labels"),
+    [
+        ("sluice.selectorLabels", names.OPERATOR_LABELS),
+        ("sluice.activatorSelectorLabels", names.ACTIVATOR_LABELS),
+    ],
+)
+def test_pods_carry_the_labels_that_policies_let_in(template: str, labels: dict[str, str]) -> None:
+    selector = text_of("_helpers.tpl").split(f'define "{template}"')[1].split("end")[0]
+    for key, value in labels.items():
         assert f"{key}: {value}\n" in selector
 
 
@@ -74,6 +100,31 @@ def test_the_policy_lets_out_to_where_proxies_listen() -> None:
     assert f"{{protocol: TCP, port: {ADMIN_PORT}}}" in policy
     assert f"{names.LABEL_NAME}: {names.selector('orders')[names.LABEL_NAME]}\n" in policy
     assert f"port: {names.ADMIN_PORT_NAME}\n" in text_of("podmonitor.yaml")
+
+
+def test_activators_are_reached_where_they_listen_and_reach_proxies() -> None:
+    ports = text_of("activator/deployment.yaml").split("  ports:\n")[1].split("readinessProbe")[0]
+    assert re.findall(r"name: (\w+)\n +containerPort: (\d+)", ports) == [
+        ("admin", str(ADMIN_PORT)), ("hello", str(HELLO_PORT)),
+    ]  # fmt: skip
+    opened = re.findall(r"protocol: (\w+), port: (\d+)", text_of("activator/networkpolicy.yaml"))
+    inward, outward = opened[:2], opened[2:]
+    assert inward == [("UDP", str(HELLO_PORT)), ("TCP", str(ADMIN_PORT))]
+    assert outward == [("UDP", "53"), ("TCP", "53"), ("TCP", str(ACTIVATOR_PORT))]
+
+
+def test_the_headless_service_leads_to_the_same_ports() -> None:
+    text = re.sub(r"{{.*}}", "", text_of("activator/service.yaml"))
+    spec = yaml.safe_load(text)["spec"]
+    assert spec["clusterIP"] == "None"
+    assert [(port["port"], port["targetPort"]) for port in spec["ports"]] == [
+        (HELLO_PORT, "hello"), (ADMIN_PORT, "admin"),
+    ]  # fmt: skip
+
+
+def test_no_activator_goes_before_the_next_is_ready_and_none_is_throttled() -> None:
+    assert "{maxUnavailable: 0, maxSurge: 1}" in text_of("activator/deployment.yaml")
+    assert "cpu" not in VALUES["activator"]["resources"]["limits"]
 
 
 def test_versions_are_one() -> None:
@@ -109,7 +160,7 @@ def undescribed(values: Mapping[str, Any], schema: Mapping[str, Any], path: str)
 
 
 def test_the_schema_knows_the_values_and_no_others() -> None:
-    unused = {"resources.claims"}
+    unused = {"resources.claims", "activator.resources.claims"}
     assert set(undescribed(VALUES, SCHEMA, "")) <= unused
 
 

@@ -1,6 +1,7 @@
-"""`helm test`: the operator is ready, and the API server serves what it is there for.
+"""`helm test`: what was installed is ready, and the API server serves what it is there for.
 
-Arguments: the URL of the operator's /readyz, and the path of the resource at the API server.
+Arguments: group and version of the resource at the API server, its plural, and the URLs of each
+/readyz.
 """
 
 import json
@@ -40,7 +41,9 @@ def served(group: str, plural: str) -> None:
 
 
 if __name__ == "__main__":
-    ready(sys.argv[1])
-    print("the operator is ready")
-    served(*sys.argv[2:])
+    group, plural, *urls = sys.argv[1:]
+    for url in urls:
+        ready(url)
+        print(f"{url}: ready")
+    served(group, plural)
     print("the API server serves DatabaseProxies")

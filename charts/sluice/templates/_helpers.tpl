@@ -19,6 +19,23 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
+{{- define "sluice.activatorFullname" -}}
+{{- printf "%s-activator" (include "sluice.fullname" . | trimSuffix "-operator" | trunc 53 | trimSuffix "-") -}}
+{{- end -}}
+
+{{/* The labels by which the proxies' network policies know the activators: fixed. */}}
+{{- define "sluice.activatorSelectorLabels" -}}
+app.kubernetes.io/name: sluice-activator
+app.kubernetes.io/part-of: sluice
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "sluice.activatorLabels" -}}
+{{ include "sluice.activatorSelectorLabels" . }}
+{{ include "sluice.commonLabels" . }}
+app.kubernetes.io/component: activator
+{{- end -}}
+
 {{- define "sluice.commonLabels" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}

@@ -30,6 +30,20 @@
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch]
+# How many there are: none while the proxy is paused. Written only as it was read, so that the
+# activator that wakes it at the same moment wins.
+- apiGroups: [apps]
+  resources: [deployments/scale]
+  verbs: [get, patch]
+# Lists the activators in a slice of the proxy's Service, for while it has no pod that is ready;
+# deleted when there are no activators any more. The pods' own slices are Kubernetes'.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch, create, patch, delete]
+# OpenShift asks this of whoever lists addresses of pods. Kubernetes itself does not know it.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices/restricted]
+  verbs: [create]
 # Who may reach the proxy, and what it may reach.
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
@@ -60,4 +74,34 @@
   resources: [leases]
   resourceNames: [{{ include "sluice.fullname" . }}]
   verbs: [get, update, patch]
+{{- end -}}
+
+{{/* What the operator may do in its own namespace for the sake of the activators. */}}
+{{- define "sluice.activatorPodRules" -}}
+# Where the activators are, and whether they are ready: what it lists in the proxies' slices.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+{{- end -}}
+
+{{/* And where a NetworkPolicy stands before them. */}}
+{{- define "sluice.activatorPolicyRules" -}}
+# One for each proxy: its clients, and no others, reach its port at the activators. It goes with
+# the proxy, which is of another namespace and so cannot own it.
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end -}}
+
+{{/* What an activator may do in each namespace that is watched. */}}
+{{- define "sluice.activatorRules" -}}
+# The operator's slices say for which proxies to listen, and those of Kubernetes where their pods
+# are.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list, watch]
+# Wakes a proxy: its number of pods, and nothing else of a Deployment.
+- apiGroups: [apps]
+  resources: [deployments/scale]
+  verbs: [get, patch]
 {{- end -}}

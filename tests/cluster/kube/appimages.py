@@ -60,6 +60,8 @@ def version() -> str:
 _DISTRIBUTION = ("pyproject.toml", "README.md", "LICENSE")
 IMAGES = (
     Image("proxy", "proxy", (*_DISTRIBUTION, "proxy"), _PUBLIC_BASE, limit_megabytes=60),
+    Image("activator", "proxy/activator", (*_DISTRIBUTION, "proxy"), _PUBLIC_BASE,
+          limit_megabytes=60),
     Image("operator", "operator", (*_DISTRIBUTION, "operator", "proxy"), _PUBLIC_BASE),
     Image("postgres", "tests/cluster/images/postgres", ("tests/cluster/images/postgres",),
           _PUBLIC_TEST_BASE),

@@ -13,7 +13,10 @@ CHART = Path(__file__).resolve().parents[3] / "charts" / "sluice"
 SYSTEM = "sluice-system"
 OPERATOR = "deployment/sluice-operator"
 OPERATOR_PODS = "app.kubernetes.io/name=sluice-operator"
+ACTIVATORS = "deployment/sluice-activator"
+ACTIVATOR_PODS = "app.kubernetes.io/name=sluice-activator"
 ACCOUNT = f"system:serviceaccount:{SYSTEM}:sluice-operator"
+ACTIVATOR_ACCOUNT = f"system:serviceaccount:{SYSTEM}:sluice-activator"
 
 
 class Helm(Kubectl, Protocol):
@@ -23,7 +26,7 @@ class Helm(Kubectl, Protocol):
 
 
 def install(cluster: Helm, *arguments: str, values: Mapping[str, Any] | None = None) -> None:
-    """Installs or upgrades the chart; waits for the operator.
+    """Installs or upgrades the chart; waits for the operator and the activators.
 
     Without `values` as README does it: nothing is left of those of an earlier release.
     `arguments` are more of `helm upgrade --install`.
@@ -38,8 +41,17 @@ def install(cluster: Helm, *arguments: str, values: Mapping[str, Any] | None = N
     until_rolled_out(cluster)
 
 
+def restart_activators(cluster: Kubectl) -> None:
+    """Once other images are loaded. The pods before linger for a while."""
+    cluster.kubectl("-n", SYSTEM, "rollout", "restart", ACTIVATORS)
+    until_rolled_out(cluster)
+
+
 def until_rolled_out(cluster: Kubectl) -> None:
-    cluster.kubectl("-n", SYSTEM, "rollout", "status", OPERATOR, "--timeout=180s")
+    """Until the newest pods of the operator, and of the activators if there shall be any, serve."""
+    ours = ("get", "deployments", "-l", "app.kubernetes.io/part-of=sluice", "-o", "name")
+    for deployment in cluster.kubectl("-n", SYSTEM, *ours).split():
+        cluster.kubectl("-n", SYSTEM, "rollout", "status", deployment, "--timeout=180s")
 
 
 def leader(cluster: Kubectl) -> str:
@@ -67,9 +79,11 @@ def rendered(cluster: Helm, values: Mapping[str, Any], namespace: str) -> list[M
     return [document for document in yaml.safe_load_all(text) if document is not None]
 
 
-def may(cluster: Kubectl, verb: str, resource: str, namespace: str, *more: str) -> bool:
-    """Whether the operator has this right there, as the API server says."""
-    who = ("--namespace", namespace, "--as", ACCOUNT)
+def may(
+    cluster: Kubectl, verb: str, resource: str, namespace: str, *more: str, account: str = ACCOUNT
+) -> bool:
+    """Whether the operator, or another account, has this right there, as the API server says."""
+    who = ("--namespace", namespace, "--as", account)
     try:
         return cluster.kubectl("auth", "can-i", verb, resource, *who, *more).strip() == "yes"
     except Exception as refusal:
