@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""`make soak-pause CYCLES=250`: sleep and wake under four kinds of clients, again and again.
+
+One client of each kind begins every 50 ms across all edges. Prints a line for each cycle and
+writes build/soak-pause.json after each, so that whoever stops it has what was counted until
+then. Exits with 1 if a client saw an error. REPLICAS is the number of the proxy's pods.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cluster"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+
+from kube import kindcluster, places
+from kube.client import Cluster
+from kube.progress import Trouble, say, stage
+
+from sluice_testing import chart, pausing, shop
+from sluice_testing.cycles import Cycle, Tally, run_cycle
+from sluice_testing.pausing import Sleeper, put_to_sleep
+
+CYCLES = int(os.environ.get("CYCLES", "250"))
+REPLICAS = int(os.environ.get("REPLICAS", "1"))
+BUILD = Path(__file__).resolve().parents[2] / "build"
+
+
+def soak(cluster: Cluster, tally: Tally) -> None:
+    with (
+        shop.database(cluster) as host,
+        pausing.sleeper(cluster, host, replicas=REPLICAS) as sleeper,
+    ):
+        fall_asleep(sleeper)
+        while tally.cycles < CYCLES:
+            cycle = run_cycle(cluster, sleeper, REPLICAS)
+            tally.add(cycle)
+            say(line(tally, cycle))
+            write(tally)
+            if cycle.broken:
+                fall_asleep(sleeper)
+
+
+def fall_asleep(sleeper: Sleeper) -> None:
+    with sleeper.watched() as watch:
+        put_to_sleep(sleeper, watch)
+
+
+def line(tally: Tally, cycle: Cycle) -> str:
+    told = cycle.told
+    edges = ", ".join(f"{name} {seconds} s" for name, seconds in cycle.edges.items())
+    kinds = ", ".join(f"{name} {one.errors}" for name, one in tally.kinds.items())
+    return (
+        f"cycle {tally.cycles} of {CYCLES}: {told.begun.total()} clients, "
+        f"{told.errors.total()} errors, slowest {told.slowest:.2f} s; {edges}; "
+        f"so far {tally.connections:,} clients, errors: {kinds} {cycle.broken}"
+    )
+
+
+def write(tally: Tally) -> None:
+    BUILD.mkdir(exist_ok=True)
+    document = {"replicas": REPLICAS, **tally.document()}
+    (BUILD / "soak-pause.json").write_text(json.dumps(document, indent=2) + "\n")
+
+
+def enough(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, enough)
+    tally = Tally()
+    try:
+        with places.alone():
+            kindcluster.up()
+        cluster = Cluster(places.KUBECONFIG)
+        with stage("images and chart"):
+            cluster.load_images()
+            chart.install(cluster)
+        soak(cluster, tally)
+    except Trouble as trouble:
+        print(f"\n{trouble}", file=sys.stderr)
+        tally.broken.append(str(trouble))
+    except KeyboardInterrupt:
+        say("stopped")
+    write(tally)
+    print(f"\n{tally.table()}")
+    return 1 if tally.errors or tally.broken or not tally.cycles else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
