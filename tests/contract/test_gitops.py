@@ -20,7 +20,8 @@ def test_every_example_is_an_object() -> None:
     kinds = [example["kind"] for example in objects("gitops.md")]
     assert len(kinds) >= 8
     assert {"DatabaseProxy", "Application", "HelmRelease", "OCIRepository"} <= set(kinds)
-    assert [example["kind"] for example in objects("install.md")] == ["Kustomization"]
+    kinds = [example["kind"] for example in objects("install.md")]
+    assert kinds == ["Kustomization", "NetworkPolicy"]
 
 
 def test_the_proxies_of_the_examples_are_good_ones() -> None:
