@@ -11,9 +11,12 @@ CREDENTIALS_READY = "CredentialsReady"
 TARGETS_AVAILABLE = "TargetsAvailable"
 OVERCOMMITTED = "Overcommitted"
 PROGRESSING = "Progressing"
+PAUSED = "Paused"
 READY = "Ready"
 
-TYPES = (ACCEPTED, CREDENTIALS_READY, TARGETS_AVAILABLE, OVERCOMMITTED, PROGRESSING, READY)
+TYPES = (
+    *(ACCEPTED, CREDENTIALS_READY, TARGETS_AVAILABLE, OVERCOMMITTED, PROGRESSING, PAUSED, READY),
+)
 """In the order in which a proxy comes to life; a status always has all of them."""
 
 RECONCILING = "Reconciling"
@@ -290,11 +293,30 @@ class Reason(StrEnum):
         "see why the pods are not ready, by kubectl describe pod and their logs",
     )
 
+    DRAINING = (
+        "Draining",
+        PAUSED,
+        "nobody used it: its pods are ending, and serve whoever still comes",
+    )
+    WAKING = "Waking", PAUSED, "pods are being started; clients are held until one listens"
+    AWAKE = "Awake", PAUSED, "it is in use, or something is under way: the message says what"
+    AUTO_PAUSE_DISABLED = "AutoPauseDisabled", PAUSED, "`autoPause` is switched off"
+    NO_ACTIVATOR = (
+        "NoActivator",
+        PAUSED,
+        "there is no activator that could wake it",
+        "let the chart install activators (activator.enabled), or see why none of their pods is "
+        "ready",
+    )
+    # The last, and without the name of its type: from here on that is the reason's own.
+    PAUSED = (*("Paused", "Paused", "no pod runs; the next connection wakes it"),)
+
     SERVING = "Serving", READY, "a client can log in now"
     PODS_NOT_READY = "PodsNotReady", READY, "no pod is ready yet"
 
     RESUMED = "Resumed", EVENT, "`suspend` was taken back"
     SCALED = "Scaled", EVENT, "the number of pods was changed"
+    WOKEN = "Woken", EVENT, "a paused proxy serves again; by whom, and after how many seconds"
     CREDENTIALS_ROTATED = (
         "CredentialsRotated",
         EVENT,

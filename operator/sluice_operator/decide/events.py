@@ -10,10 +10,14 @@ from typing import Any, Literal
 from sluice_operator.api import conditions
 from sluice_operator.api.conditions import FALSE, TRUE, Reason, reason_of
 from sluice_operator.decide.overcommit import listed
+from sluice_operator.decide.sleep import ASLEEP, RESTING
+from sluice_operator.decide.wake import Wake
 from sluice_operator.desired.inputs import Inputs
 from sluice_proxy.config import ProxyConfig
 
-Action = Literal["Reconcile", "Rotate", "Renew", "Scale", "Suspend", "Resume"]
+Action = Literal[
+    "Reconcile", "Rotate", "Renew", "Scale", "Suspend", "Resume", "Pause", "Wake"
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +35,26 @@ class Changes:
     """What was just applied and is no condition's affair.
 
     `rotated` are roles with a new password, `renewed` tells that clients are shown another
-    certificate, `scaled` is how many pods there were to be before and now.
+    certificate. The others are set by whoever scales: `scaled` is how many pods there were to be
+    before and now, if neither is a pause; `paused` after how many seconds without a client all
+    were told to go, `woken` what an activator says of the client that brought them back.
     """
 
     rotated: tuple[str, ...] = ()
     renewed: bool = False
     scaled: tuple[int, int] | None = None
+    paused: int | None = None
+    woken: Wake | None = None
 
 
-def changes(
-    previous: ProxyConfig | None, deployment: Mapping[str, Any] | None, inputs: Inputs
-) -> Changes:
-    """From what served before (document, live Deployment) to what `inputs` make of it."""
-    replicas = inputs.spec.replicas
-    before = replicas if deployment is None else deployment["spec"].get("replicas", 1)
-    scaled = (before, replicas) if before != replicas else None
+def changes(previous: ProxyConfig | None, inputs: Inputs) -> Changes:
+    """From the document that served before to what `inputs` make of it."""
     if previous is None:
-        return Changes(scaled=scaled)
+        return Changes()
     old, new = previous.certificate, inputs.config.certificate
     return Changes(
         rotated=_rotated(previous, inputs.config),
         renewed=old is not None and new is not None and old.chain != new.chain,
-        scaled=scaled,
     )
 
 
@@ -61,9 +63,11 @@ def events(
 ) -> tuple[Event, ...]:
     """What happened between two statuses, each reason once; nothing if nothing did."""
     before, after = _by_type(old), _by_type(new)
+    changed = changed or Changes()
     found = [
         *_suspension(before, after),
-        *_changes(changed or Changes()),
+        *_pausing(before, after, changed),
+        *_changes(changed),
         *_parts(before, after),
         *_trouble(before, after),
         *_readiness(before, after),
@@ -122,7 +126,7 @@ def _trouble(before: _Conditions, after: _Conditions) -> Iterable[Event]:
 
 def _readiness(before: _Conditions, after: _Conditions) -> Iterable[Event]:
     old, new = before.get(conditions.READY), after[conditions.READY]
-    if _is(new, TRUE) and not _is(old, TRUE):
+    if new["reason"] == Reason.SERVING and not _is(old, TRUE):
         yield _back(new)
     elif _is(old, TRUE) and not _is(new, TRUE):
         yield _told(new)
@@ -135,6 +139,32 @@ def _suspension(before: _Conditions, after: _Conditions) -> Iterable[Event]:
         yield Event("Normal", Reason.SUSPENDED, new["message"], "Suspend")
     if was and new["reason"] != Reason.SUSPENDED:
         yield Event("Normal", Reason.RESUMED, "spec.suspend is false again", "Resume")
+
+
+def woke(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether a proxy that was paused, or about to be, serves again in the status `new`."""
+    return _has_woken(_by_type(old), _by_type(new))
+
+
+def _has_woken(before: _Conditions, after: _Conditions) -> bool:
+    return _rest(before) in RESTING and _rest(after) not in RESTING
+
+
+def _rest(told: _Conditions) -> str:
+    """Why it is paused or not; nothing of one that was never looked at."""
+    return str(told.get(conditions.PAUSED, {}).get("reason", ""))
+
+
+def _pausing(before: _Conditions, after: _Conditions, changed: Changes) -> Iterable[Event]:
+    """Told when it is decided: who is woken while the last pods end has slept as well."""
+    if _rest(after) in ASLEEP and _rest(before) not in ASLEEP:
+        idle = "" if changed.paused is None else f"no client for {changed.paused} s; "
+        yield Event("Normal", Reason.PAUSED, f"{idle}the next connection wakes it", "Pause")
+    if _has_woken(before, after):
+        told = changed.woken
+        why = after[conditions.PAUSED]["message"]
+        woken = f"no activator tells of it: {why}" if told is None else told.sentence
+        yield Event("Normal", Reason.WOKEN, woken, "Wake")
 
 
 def _changes(changed: Changes) -> Iterable[Event]:

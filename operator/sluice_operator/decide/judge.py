@@ -1,6 +1,7 @@
-"""The six conditions of a proxy, each from what was seen; `Ready` also from the others."""
+"""The seven conditions of a proxy, each from what was seen; `Ready` also from the others."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from sluice_operator.api import conditions
 from sluice_operator.api.conditions import Reason
@@ -8,23 +9,35 @@ from sluice_operator.decide.overcommit import sentence
 from sluice_operator.decide.pod_trouble import is_overdue, is_rolling, pod_trouble
 from sluice_operator.decide.scarcity import scarcity
 from sluice_operator.decide.seen import Seen
-from sluice_operator.decide.target_health import available, health
+from sluice_operator.decide.sleep import RESTING, paused
+from sluice_operator.decide.target_health import Remembered, available, health, remembered
 from sluice_operator.decide.verdict import Verdict, blamed, no, unknown, words, yes
 
 Verdicts = Mapping[str, Verdict]
 """By the type of the condition."""
 
 
-def judge(seen: Seen) -> Verdicts:
-    """A verdict for each of `conditions.TYPES`."""
+def judge(seen: Seen, old: Mapping[str, Any]) -> Verdicts:
+    """A verdict for each of `conditions.TYPES`; `old` is the status of before.
+
+    Only of what pods told before they went does `old` decide anything.
+    """
+    rest = paused(seen, old)
+    last = recalled(seen, rest, old)
     verdicts = {
         conditions.ACCEPTED: _accepted(seen),
         conditions.CREDENTIALS_READY: _credentials(seen),
-        conditions.TARGETS_AVAILABLE: available(seen),
+        conditions.TARGETS_AVAILABLE: available(seen) if last is None else last.verdict,
         conditions.OVERCOMMITTED: _overcommitted(seen),
         conditions.PROGRESSING: _progressing(seen),
+        conditions.PAUSED: rest,
     }
     return {**verdicts, conditions.READY: _ready(seen, verdicts)}
+
+
+def recalled(seen: Seen, rest: Verdict, old: Mapping[str, Any]) -> Remembered | None:
+    """What was told last of the servers, while nobody needs to know more."""
+    return remembered(seen, old) if rest.reason in RESTING else None
 
 
 def _accepted(seen: Seen) -> Verdict:
@@ -46,7 +59,7 @@ def _credentials(seen: Seen) -> Verdict:
 def _refused(seen: Seen) -> Verdict:
     assert seen.missing is not None
     verdict = blamed(conditions.reason_of(seen.missing.reason), words(seen.missing.message))
-    if not (seen.serves and seen.missing.halts):
+    if not ((seen.serves or seen.pause.asleep) and seen.missing.halts):
         return verdict
     return no(verdict.reason, f"{verdict.message}; the last good configuration goes on serving")
 
@@ -68,7 +81,7 @@ def _progressing(seen: Seen) -> Verdict:
         return no(Reason.BUDGET_TOO_SMALL, short.sentence)
     if seen.failure:
         return blamed(Reason.API_SERVER_ERROR, words(seen.failure))
-    if is_rolling(seen.deployment, seen.replicas):
+    if not seen.pause.asleep and is_rolling(seen.deployment, seen.replicas):
         return _rolling(seen)
     if seen.refusal:
         return blamed(Reason.CONFIGURATION_REFUSED, words(seen.refusal))
@@ -77,7 +90,7 @@ def _progressing(seen: Seen) -> Verdict:
         return yes(Reason.CONFIGURATION_PENDING, what)
     if seen.missing is not None and seen.missing.halts:
         return blamed(Reason.BLOCKED, Reason.BLOCKED.meaning)
-    if not seen.answers:
+    if not seen.answers and not seen.pause.asleep:
         what = "no ready pod has told yet which configuration it serves"
         return yes(Reason.CONFIGURATION_PENDING, what)
     return no(Reason.SETTLED)
@@ -98,6 +111,8 @@ def _ready(seen: Seen, verdicts: Verdicts) -> Verdict:
     progress = verdicts[conditions.PROGRESSING]
     if progress.reason == Reason.BUDGET_TOO_SMALL:
         return progress
+    if verdicts[conditions.PAUSED].reason in RESTING:
+        return _held(seen, verdicts)
     if not seen.serves:
         return _not_served(verdicts)
     wanted = () if seen.inputs is None else seen.inputs.config.targets
@@ -105,6 +120,27 @@ def _ready(seen: Seen, verdicts: Verdicts) -> Verdict:
     if not served.holds:
         return served
     return yes(Reason.SERVING, "clients can log in")
+
+
+def _held(seen: Seen, verdicts: Verdicts) -> Verdict:
+    """Whether a client can log in that an activator holds until there is a pod."""
+    rest, servers = verdicts[conditions.PAUSED], verdicts[conditions.TARGETS_AVAILABLE]
+    if not seen.pause.wakeable:
+        return blamed(Reason.NO_ACTIVATOR, "no pod serves, and nobody holds clients meanwhile")
+    if rest.reason == Reason.WAKING and (trouble := _hindrance(seen, verdicts)) is not None:
+        return trouble
+    if servers.fails:
+        return servers
+    how = "is held until a pod listens" if rest.reason == Reason.WAKING else "wakes it"
+    return yes(rest.reason, f"clients can log in: the next connection {how}")
+
+
+def _hindrance(seen: Seen, verdicts: Verdicts) -> Verdict | None:
+    """What keeps a proxy from waking up; pods come up also while the operator writes nothing."""
+    progress = verdicts[conditions.PROGRESSING]
+    if progress.reason in (Reason.SUSPENDED, Reason.BLOCKED):
+        return pod_trouble(seen.pods, seen.deployment)
+    return progress if progress.fails and progress.reason != Reason.SETTLED else None
 
 
 def _not_served(verdicts: Verdicts) -> Verdict:

@@ -1,7 +1,7 @@
 """Everything that a status is computed from, with the questions that several ask of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sluice_operator.decide.observed import Pod
@@ -48,7 +48,7 @@ class Seen:
     overcommit: Overcommit | None = None
     standing: Standing | None = None
     failure: str = ""
-    pause: Pause = Pause()
+    pause: Pause = field(default_factory=Pause)
 
     @property
     def serves(self) -> bool:

@@ -1,17 +1,18 @@
 """The status of a DatabaseProxy: computed from what was seen, never consulted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sluice_operator import names
 from sluice_operator.api import conditions
-from sluice_operator.api.conditions import Reason
-from sluice_operator.decide.judge import Verdicts, judge
+from sluice_operator.api.conditions import TRUE, Reason
+from sluice_operator.decide.judge import Verdicts, judge, recalled
 from sluice_operator.decide.kstatus import kstatus
 from sluice_operator.decide.scarcity import fleet_budget
 from sluice_operator.decide.seen import Seen, Standing
+from sluice_operator.decide.sleep import ASLEEP, RESTING
 from sluice_operator.decide.state import PoolState
 from sluice_operator.decide.target_health import rows
 from sluice_operator.decide.verdict import Verdict
@@ -21,37 +22,55 @@ __all__ = ["Seen", "Status", "next_look", "status", "timestamp"]
 Status = dict[str, Any]
 _Conditions = Mapping[str, Mapping[str, Any]]
 
+SOONEST = 1.0
+"""Seconds to the next look where a proxy might be paused and was not."""
+
 
 def status(seen: Seen, old: Mapping[str, Any], now: float, *, due: bool) -> Status:
     """The status to show; equal to `old` if nothing is worth a write.
 
     `due` tells whether a minute has passed since what changes all the time was last written:
-    the pool's figures, but for the budget, and the words of an API server that fails. Until
-    then the old ones stay.
+    the pool's figures, but for the budget, why it is awake, and the words of an API server that
+    fails. Until then the old ones stay. But where `Paused` changes, all is told anew: a proxy
+    that sleeps is looked at no more.
     """
-    verdicts = judge(seen)
+    verdicts = judge(seen, old)
     before = {item["type"]: item for item in old.get("conditions") or ()}
+    phase, rest = _phase(verdicts), verdicts[conditions.PAUSED]
+    due = due or _is_news(rest, before.get(conditions.PAUSED))
     told = {**verdicts, **kstatus(verdicts, seen.deployment)}
-    shown = told if due else _in_words_of(before, told, seen.generation)
+    is_due = due or phase != old.get("phase")
+    shown = told if is_due else _in_words_of(before, told, seen.generation)
+    dated = _conditions(shown, before, seen.generation, now)
     return {
         "observedGeneration": seen.generation,
-        "phase": _phase(verdicts),
-        "conditions": _conditions(shown, before, seen.generation, now),
+        "phase": phase,
+        "conditions": dated,
         "replicas": sum(not pod.terminating for pod in seen.pods),
         "readyReplicas": sum(pod.serving for pod in seen.pods),
         "pool": _pool(seen, None if due else old.get("pool")),
-        "targets": rows(seen),
+        "targets": rows(seen, recalled(seen, rest, old)),
         **_endpoint(_standing(seen)),
         "configHash": _config_hash(seen, old),
+        **_paused_at(dated),
+        "whyAwake": "" if rest.reason in ASLEEP else shown[conditions.PAUSED].message,
     }
 
 
-def next_look(seen: Seen) -> float:
-    """In how many seconds to look again although nothing happened.
+def next_look(seen: Seen) -> float | None:
+    """In how many seconds to look again although nothing happened; None while it is paused.
 
     What becomes of Deployments and pods is told by events; what pods say is not.
     """
-    verdicts = judge(seen)
+    if seen.pause.asleep:
+        return 1.0 if seen.pods else None
+    again = _next_look(seen)
+    return again if seen.pause.due is None else min(again, max(SOONEST, seen.pause.due))
+
+
+def _next_look(seen: Seen) -> float:
+    """The same, of a proxy that is awake and shall stay so."""
+    verdicts = judge(seen, {})
     if not seen.serves:
         return 10.0 if verdicts[conditions.PROGRESSING].holds else 30.0
     if verdicts[conditions.PROGRESSING].holds:
@@ -72,22 +91,38 @@ def _phase(verdicts: Verdicts) -> str:
     at_rest = progress.reason in (Reason.SETTLED, Reason.SUSPENDED)
     if any(verdicts[kind].fails for kind in parts) or (progress.fails and not at_rest):
         return "Degraded"
-    return "Running" if verdicts[conditions.READY].holds else "Pending"
+    rest = verdicts[conditions.PAUSED].reason
+    if not verdicts[conditions.READY].holds:
+        return "Degraded" if rest in ASLEEP else "Pending"
+    return rest.value if rest in RESTING else "Running"
+
+
+def _is_news(verdict: Verdict, told: Mapping[str, Any] | None) -> bool:
+    return told is None or (told["status"], told["reason"]) != (verdict.status, verdict.reason)
 
 
 def _in_words_of(before: _Conditions, verdicts: Verdicts, generation: int) -> Verdicts:
-    """A failing API server may say something else each time, and each write leads to a look."""
+    """What has other words each time keeps those of before, for each write leads to a look."""
 
     def worded(kind: str, verdict: Verdict) -> Verdict:
         told = before.get(kind, {})
         is_told = (told.get("reason"), told.get("observedGeneration")) == (
-            Reason.API_SERVER_ERROR, generation,
+            verdict.reason, generation,
         )  # fmt: skip
-        if verdict.reason != Reason.API_SERVER_ERROR or not is_told:
+        if verdict.reason not in _WORDY or not is_told:
             return verdict
         return replace(verdict, message=told["message"])
 
     return {kind: worded(kind, verdict) for kind, verdict in verdicts.items()}
+
+
+_WORDY = frozenset((Reason.API_SERVER_ERROR, Reason.AWAKE))
+
+
+def _paused_at(dated: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Absent while it is not paused."""
+    paused = next(item for item in dated if item["type"] == conditions.PAUSED)
+    return {"pausedAt": paused["lastTransitionTime"]} if paused["status"] == TRUE else {}
 
 
 def _conditions(

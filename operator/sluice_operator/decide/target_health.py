@@ -1,9 +1,16 @@
 """How the servers are, from what the pods say of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sluice_operator.api.conditions import TARGETS_AVAILABLE, Reason, reason_of
+from sluice_operator.api.conditions import (
+    FALSE,
+    TARGETS_AVAILABLE,
+    UNKNOWN,
+    Reason,
+    reason_of,
+)
 from sluice_operator.decide.seen import Seen
 from sluice_operator.decide.state import TargetState
 from sluice_operator.decide.verdict import Verdict, blamed, unknown, words, yes
@@ -47,8 +54,39 @@ def health(told: Sequence[TargetState], wanted: Sequence[Address]) -> Verdict:
     return _unavailable(bad, wanted)
 
 
-def rows(seen: Seen) -> list[dict[str, Any]]:
-    """`status.targets`: each server as the pod that sees it best tells it."""
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What was told of the servers before the pods went; `rows` as in `status.targets`."""
+
+    verdict: Verdict
+    rows: tuple[Mapping[str, Any], ...]
+
+
+def remembered(seen: Seen, old: Mapping[str, Any]) -> Remembered | None:
+    """What the status `old` says of the servers, where pods say nothing now.
+
+    None where the spec names others, and of a failure that an older spec may have caused.
+    """
+    found = (item for item in old.get("conditions") or () if item["type"] == TARGETS_AVAILABLE)
+    told, kept = next(found, None), tuple(old.get("targets") or ())
+    if told is None or told["status"] == UNKNOWN or available(seen).status != UNKNOWN:
+        return None
+    if told["status"] == FALSE and told["observedGeneration"] != seen.generation:
+        return None
+    if seen.inputs is not None and not _are_of(kept, seen.inputs.config.targets):
+        return None
+    reason = reason_of(told["reason"], Reason.CONNECTION_FAILED)
+    return Remembered(Verdict(told["status"], reason, told["message"]), kept)
+
+
+def _are_of(kept: Iterable[Mapping[str, Any]], targets: Iterable[Target]) -> bool:
+    return {(row["host"], row["port"]) for row in kept} == set(map(_address, targets))
+
+
+def rows(seen: Seen, last: Remembered | None = None) -> list[dict[str, Any]]:
+    """`status.targets`: each server as the pod that sees it best tells it, or as told `last`."""
+    if last is not None:
+        return [dict(row) for row in last.rows]
     told = {target: _best(target, seen.targets) for target in map(_address, _shown(seen))}
     return [_row(state or TargetState(*target, "Registering")) for target, state in told.items()]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sluice_operator.api.manifest import parse
 from sluice_operator.decide.observed import Pod
+from sluice_operator.decide.pause import Pause
 from sluice_operator.decide.resolve import Missing
 from sluice_operator.decide.seen import Seen, Standing
 from sluice_operator.decide.state import PoolState, ProxyState, TargetState
@@ -86,6 +87,7 @@ WELL = Seen(
     pods=(pod("a"), pod("b")),
     states=both(),
     replicas=2,
+    pause=Pause(enabled=True, wakeable=True, why_awake="1000 clients are connected"),
 )
 NOBODY = replace(WELL, pods=(), states={}, deployment=None)
 """Just created."""

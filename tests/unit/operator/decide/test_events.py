@@ -116,17 +116,10 @@ APP = User("app", "hidden-1")
 def test_changes_of_the_document(
     previous: ProxyConfig | None, now: ProxyConfig, found: Changes
 ) -> None:
-    assert changes(previous, deployment(), replace(INPUTS, config=now)) == found
-
-
-def test_changes_of_the_number_of_pods() -> None:
-    four = deployment()
-    four["spec"]["replicas"] = 4
-    assert changes(None, four, INPUTS).scaled == (4, 2)
-    assert changes(None, None, INPUTS).scaled is None
+    assert changes(previous, replace(INPUTS, config=now)) == found
 
 
 def test_no_event_tells_a_secret() -> None:
     """Not even the type of what is compared shows a password."""
-    rotated = changes(served(APP), None, replace(INPUTS, config=served(User("app", "hidden-2"))))
+    rotated = changes(served(APP), replace(INPUTS, config=served(User("app", "hidden-2"))))
     assert "hidden" not in repr((rotated, events(of(WELL), of(WELL), rotated)))

@@ -1,4 +1,4 @@
-"""The six conditions, from what was seen."""
+"""The conditions, from what was seen; what becomes of them in a pause is in test_sleep."""
 
 from dataclasses import replace
 from typing import Any
@@ -37,6 +37,7 @@ def test_all_is_well() -> None:
         "TargetsAvailable": ("True", "Available"),
         "Overcommitted": ("False", "WithinLimits"),
         "Progressing": ("False", "Settled"),
+        "Paused": ("False", "Awake"),
         "Ready": ("True", "Serving"),
     }
 
@@ -48,6 +49,7 @@ def test_just_created() -> None:
         "TargetsAvailable": ("Unknown", "NoAnswer"),
         "Overcommitted": ("False", "WithinLimits"),
         "Progressing": ("True", "RollingOut"),
+        "Paused": ("False", "Awake"),
         "Ready": ("False", "PodsNotReady"),
         "Reconciling": ("True", "RollingOut"),
     }
