@@ -26,7 +26,7 @@ check: $(BIN)/.ready ## lint, types, doors between rooms, generated files in ste
 	@$(BIN)/python tests/tools/stage.py "ruff" $(BIN)/ruff check .
 	@$(BIN)/python tests/tools/stage.py "ruff format" $(BIN)/ruff format --check --quiet .
 	@$(BIN)/python tests/tools/stage.py "mypy" $(BIN)/mypy
-	@$(BIN)/python tests/tools/stage.py "mypy of the tests' tools" $(BIN)/mypy tests/lib/sluice_testing tests/cluster/kube tests/tools tests/drivers tests/bench tests/demo tests/isolation tests/differential
+	@$(BIN)/python tests/tools/stage.py "mypy of the tests' tools" $(BIN)/mypy tests/lib/sluice_testing tests/cluster/kube tests/tools tests/drivers tests/bench tests/demo tests/isolation tests/differential tests/pause
 	@$(BIN)/python tests/tools/stage.py "import-linter" $(BIN)/lint-imports --no-logo
 	@$(BIN)/python tests/tools/stage.py "CRD in step with the model" $(CRD) --check
 	@$(BIN)/python tests/tools/stage.py "reference in step with the model" $(REFERENCE) --check
@@ -44,6 +44,18 @@ bench-memory: $(BIN)/.ready postgres ## RSS of the proxy: of a client that rests
 .PHONY: bench-operator
 bench-operator: $(BIN)/.ready cluster ## 200 DatabaseProxies to steady state, 50 at rest for 10 minutes: time, memory, requests
 	@PYTHONPATH=tests/lib $(BIN)/python tests/bench/operator_scale.py
+
+.PHONY: bench-wake
+bench-wake: $(BIN)/.ready cluster ## 50 cold wakes, from the first SYN to the first row, stage by stage, with a plot
+	@PYTHONPATH=tests/lib $(BIN)/python tests/bench/wake.py
+
+.PHONY: bench-edge
+bench-edge: $(BIN)/.ready cluster ## scale-downs in the midst of clients: what each of three cures loses
+	@PYTHONPATH=tests/lib $(BIN)/python tests/bench/scale_edge.py
+
+.PHONY: soak-pause
+soak-pause: $(BIN)/.ready cluster ## CYCLES=250 of sleep and wake under four kinds of clients: 0 errors?
+	@PYTHONPATH=tests/lib $(BIN)/python tests/pause/soak.py
 
 .PHONY: isolation
 isolation: $(BIN)/.ready postgres ## 240 clients on 6 connections for 5 minutes: nobody may see what is not his

@@ -1,0 +1,91 @@
+"""One cold wake, stage by stage: who saw what when, by the clock that all of them share.
+
+The client tells its first SYN and its first row; the activator what it did; a watch when the pod
+was made; the kernel when its processes began; the proxy when it listened.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from sluice_testing.api import Watch
+from sluice_testing.leaders import Node
+from sluice_testing.node import began
+from sluice_testing.pausing import CLIENTS, Sleeper, Town
+from sluice_testing.pods import PASSWORD_FILE
+
+STAGES = (
+    *("accept", "patch", "pod_created", "sandbox", "process_start", "listening", "splice"),
+    "first_row",
+)
+"""In their order; each is told in seconds since the client's first SYN."""
+_PAUSE = "pause"
+_LISTENING = "listening"
+
+
+class Machine(Town, Node, Protocol):
+    """What is needed of the fixture `cluster`."""
+
+
+@dataclass(frozen=True)
+class Wake:
+    """Seconds by stage; `error` is what the client saw instead of its row."""
+
+    stages: dict[str, float]
+    error: str = ""
+
+    @property
+    def to_listen(self) -> float:
+        """From the start of the proxy's process until it listens, in seconds."""
+        return self.stages["listening"] - self.stages["process_start"]
+
+
+def wake(cluster: Machine, sleeper: Sleeper, watch: Watch, kind: str) -> Wake:
+    """A client of this kind wakes the proxy, which has no pod."""
+    program = ("python3", "/clients/first_row.py", f"--kind={kind}")
+    arguments = (*program, f"--password-file={PASSWORD_FILE}")
+    told = json.loads(sleeper.namespace.kubectl("exec", CLIENTS, "--", *arguments))
+    if "error" in told:
+        return Wake({}, told["error"])
+    (uid,) = watch.there()
+    times = {
+        **_of_activator(sleeper, told["syn"]),
+        **_of_pod(cluster, sleeper, watch, uid),
+        "first_row": told["first_row"],
+    }
+    return Wake({stage: round(times[stage] - told["syn"], 3) for stage in STAGES})
+
+
+def _of_activator(sleeper: Sleeper, syn: float) -> dict[str, float]:
+    """What the activator did that this client came to, in seconds since the epoch."""
+    told = [one["wake"] for one in sleeper.wakes(sleeper.activators())]
+    (mine,) = (one for one in told if one and one["at"] >= syn)
+    at, stages = mine["at"], mine["stages"]
+    return {stage: at + stages[stage] for stage in ("accept", "patch", "splice")}
+
+
+def _of_pod(cluster: Machine, sleeper: Sleeper, watch: Watch, uid: str) -> dict[str, float]:
+    created = watch.first(lambda event: event.uid == uid)
+    assert created is not None
+    processes = began(cluster, uid)
+    (sandbox,) = (process.at for process in processes if process.name == _PAUSE)
+    start = min(process.at for process in processes if process.name != _PAUSE)
+    return {
+        "pod_created": created,
+        "sandbox": sandbox,
+        "process_start": start,
+        "listening": _listening(sleeper, watch.there()[uid]["metadata"]["name"]),
+    }
+
+
+def _listening(sleeper: Sleeper, pod: str) -> float:
+    """When the proxy said that it listens, in seconds since the epoch."""
+    lines = map(_event, sleeper.namespace.kubectl("logs", pod).splitlines())
+    stamp = next(line["ts"] for line in lines if _LISTENING in line["msg"])
+    return datetime.fromisoformat(stamp).timestamp()
+
+
+def _event(line: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads(line)
+    return event
