@@ -5,11 +5,13 @@ from dataclasses import replace
 import pytest
 
 from sluice_operator.api.conditions import Reason
-from sluice_operator.decide.events import Changes, Event, changes, events
+from sluice_operator.decide.events import Changes, Event, changes, events, woke
 from sluice_operator.decide.overcommit import Overcommit, Rival
 from sluice_operator.decide.resolve import Missing
 from sluice_operator.decide.seen import Seen
+from sluice_operator.decide.wake import Wake
 from sluice_proxy.config import Certificate, ProxyConfig, User
+from sluice_testing.asleep import ASLEEP, AT_WORK, DRAINING, PAUSED, WAKING
 from sluice_testing.seen import (
     INPUTS,
     NOBODY,
@@ -78,6 +80,59 @@ def test_at_rest_nothing_happens(same: Seen) -> None:
 def test_each_says_something(after: Seen) -> None:
     for event in events({}, of(after)):
         assert event.message
+
+
+AWAKE = replace(WELL, pause=AT_WORK)
+STUCK = replace(WAKING, pods=(starting(waiting_reason="ErrImagePull"),))
+ALONE = replace(PAUSED, pause=replace(PAUSED.pause, wakeable=False))
+
+
+@pytest.mark.parametrize(
+    ("story", "found"),
+    [
+        ((WELL, DRAINING, PAUSED, WAKING, AWAKE, WELL), ["Normal Paused", "Normal Woken"]),
+        ((WELL, PAUSED, AWAKE), ["Normal Paused", "Normal Woken"]),
+        # A client comes to a pod that is ending.
+        ((WELL, DRAINING, WAKING, AWAKE), ["Normal Paused", "Normal Woken"]),
+        ((WELL, DRAINING, AWAKE), ["Normal Paused", "Normal Woken"]),
+        ((WELL, PAUSED, WAKING, REGISTERING, AWAKE), ["Normal Paused", "Normal Woken"]),
+        (
+            (WELL, PAUSED, WAKING, STUCK, WAKING, AWAKE),
+            ["Normal Paused", "Warning ImagePullFailed", "Normal Woken"],
+        ),
+        (
+            (WELL, PAUSED, STUCK, AWAKE),
+            ["Normal Paused", "Warning ImagePullFailed", "Normal Serving", "Normal Woken"],
+        ),
+        ((WELL, PAUSED, ALONE, PAUSED), ["Normal Paused", "Warning NoActivator"]),
+        ((PAUSED, PAUSED, WAKING, WAKING, AWAKE, AWAKE), ["Normal Paused", "Normal Woken"]),
+        ((NOBODY, WAKING, WELL), ["Normal Serving"]),
+    ],
+)
+def test_each_pause_and_each_wake_is_told_once(story: tuple[Seen, ...], found: list[str]) -> None:
+    status, told = {}, []
+    for seen in story:
+        before, status = status, of(seen, status)
+        new = events(before, status)
+        told += sorted(f"{event.type} {event.reason}" for event in new)
+        assert woke(before, status) == any(event.reason == Reason.WOKEN for event in new)
+    assert told == (["Normal Serving", *found] if story[0] is WELL else found)
+
+
+def test_who_paused_and_who_woke() -> None:
+    (slept,) = events(of(WELL), ASLEEP, Changes(paused=300))
+    assert slept == Event(
+        "Normal", Reason.PAUSED, "no client for 300 s; the next connection wakes it", "Pause"
+    )
+    (unknown,) = events(of(WELL), ASLEEP)
+    assert unknown.message == "the next connection wakes it"
+    wake = Wake("10.1.2.3:40112", 1.0, {"accept": 0.0, "first_byte": 0.75})
+    (woken,) = events(ASLEEP, of(AWAKE, ASLEEP), Changes(woken=wake))
+    assert woken == Event(
+        "Normal", Reason.WOKEN, "by 10.1.2.3:40112: accepted, first byte after 0.75 s", "Wake"
+    )
+    (alone,) = events(ASLEEP, of(AWAKE, ASLEEP))
+    assert alone.message == f"no activator tells of it: {AT_WORK.why_awake}"
 
 
 PASSWORDS = "new password of app and report, taken from spec.auth"

@@ -8,6 +8,7 @@ import pytest
 
 from sluice_operator.decide.resolve import Missing
 from sluice_operator.decide.seen import Seen
+from sluice_testing.asleep import ASLEEP, DRAINING, PAUSED, WAKING
 from sluice_testing.seen import (
     NOBODY,
     OVERDUE,
@@ -20,6 +21,7 @@ from sluice_testing.seen import (
     state,
     told,
     unavailable,
+    with_condition,
 )
 
 
@@ -83,6 +85,24 @@ def test_clients_are_served_while_a_change_is_refused_or_on_its_way() -> None:
         replace(WELL, deployment=deployment(updatedReplicas=1)),
     ):
         assert told(seen)["Ready"] == ("True", "Serving")
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        (DRAINING, "Current"),
+        (PAUSED, "Current"),
+        (WAKING, "InProgress"),
+        (replace(WAKING, deployment=OVERDUE), "Failed"),
+        (replace(PAUSED, deployment=with_condition(
+            PAUSED.deployment or {},
+            type="Progressing", status="False", reason="ProgressDeadlineExceeded")), "Current"),
+        (replace(PAUSED, missing=missing("CredentialsReady", "SecretNotFound")), "InProgress"),
+        (replace(PAUSED, missing=missing("Accepted", "Invalid")), "Failed"),
+    ],
+)  # fmt: skip
+def test_who_sleeps_is_done(seen: Seen, expected: str) -> None:
+    assert verdict(7, of(seen, ASLEEP)) == expected
 
 
 def test_an_older_generation_is_never_done() -> None:
