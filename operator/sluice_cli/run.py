@@ -8,8 +8,9 @@ import sys
 from sluice_cli.files import STANDARD_INPUT, Files
 from sluice_cli.guide import guide
 from sluice_cli.source import ManifestSource
-from sluice_proxy.app import Addresses, App, serve
+from sluice_proxy.app import App, serve
 from sluice_proxy.errors import ConfigError
+from sluice_proxy.transport.sockets import Addresses, listening
 
 # Seconds between two looks whether it serves by now.
 _LOOK = 0.02
@@ -32,7 +33,8 @@ async def _serve(source: ManifestSource, addresses: Addresses, log_format: str) 
     app = App(source, addresses, json_logs=log_format == "json")
     guiding = asyncio.create_task(_guide(app, source, addresses))
     try:
-        await serve(app)
+        with listening(addresses, activators=False) as sockets:
+            await serve(app, sockets)
     finally:
         guiding.cancel()
 

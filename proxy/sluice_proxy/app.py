@@ -6,20 +6,20 @@ import logging
 import os
 import secrets
 import signal
-import socket
-from dataclasses import dataclass
 from typing import Final
 
 from sluice_proxy import config as contract
 from sluice_proxy import logs
 from sluice_proxy.admin.server import AdminServer
 from sluice_proxy.config import ProxyConfig
-from sluice_proxy.errors import ConfigError, ProxyError, ShuttingDown
+from sluice_proxy.drain import Drain
+from sluice_proxy.errors import ConfigError, ShuttingDown
 from sluice_proxy.metrics import Counters
 from sluice_proxy.report import Report
 from sluice_proxy.session.client_login import Door, Login
-from sluice_proxy.session.doorway import LOGIN_TIMEOUT, Doorway
+from sluice_proxy.session.doorway import Doorway, Inside
 from sluice_proxy.session.hub import Hub
+from sluice_proxy.session.logins import Logins
 from sluice_proxy.source import Source
 from sluice_proxy.targets.capacity import Budget
 from sluice_proxy.targets.checks import Checks
@@ -28,11 +28,11 @@ from sluice_proxy.targets.roles import Memory, Roles
 from sluice_proxy.transport.addresses import LOOK_EVERY, drain_old_addresses
 from sluice_proxy.transport.connector import Connector, Route
 from sluice_proxy.transport.contexts import Identity, client_context, identity_of
-from sluice_proxy.transport.knock import Knock
-from sluice_proxy.transport.listener import Listener
+from sluice_proxy.transport.entrance import Entrance
+from sluice_proxy.transport.hello import say_hello
 from sluice_proxy.transport.peers import Peers
 from sluice_proxy.transport.reactor import Reactor
-from sluice_proxy.transport.stream import Stream
+from sluice_proxy.transport.sockets import Addresses, Sockets
 from sluice_proxy.transport.tasks import Tasks, survived
 
 log = logging.getLogger(__name__)
@@ -41,24 +41,6 @@ log = logging.getLogger(__name__)
 _TICK: Final = 0.1
 # Seconds between two looks at the configuration, and at idle clients.
 _SLOW_TICK: Final = 0.5
-# Seconds before the end of a drain from which on clients that rest are ended; half of a short one.
-_HURRY: Final = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where to listen: for clients, and for the admin port. An empty host is every address.
-
-    `own` is the pod's address, as the other pods of this proxy see it, and `pod` its name;
-    both are empty where there are no others.
-    """
-
-    host: str = ""
-    port: int = contract.CLIENT_PORT
-    admin_host: str = ""
-    admin_port: int = contract.ADMIN_PORT
-    own: str = ""
-    pod: str = ""
 
 
 class App:
@@ -69,9 +51,7 @@ class App:
         self._addresses = addresses
         self._json_logs = json_logs
         self._memory = Memory(os.urandom(32))
-        self._doorways: set[Doorway] = set()
         self._stopping = asyncio.Event()
-        self._hurried = False
         self.counters = Counters()
         self.pod = addresses.pod
         self.config: ProxyConfig
@@ -85,12 +65,13 @@ class App:
         self._connector: Connector
         self._checks: Checks
         self._peers: Peers
-        self._door: Door
+        self._logins: Logins
+        self._drain: Drain
         self._loop: asyncio.AbstractEventLoop
         self._reactor: Reactor
         self._tasks: Tasks
 
-    async def run(self) -> None:
+    async def run(self, sockets: Sockets) -> None:
         """Serves until `stop`. Raises ConfigError or OSError if it cannot even begin."""
         self._loop = asyncio.get_running_loop()
         self._reactor = Reactor(self._loop)
@@ -98,28 +79,30 @@ class App:
         text = self._source.read()
         settings = contract.parse(text)
         self._build(settings, text)
-        listener = self._listen()
+        entrance = Entrance(self._reactor, sockets, self._logins, lambda: self.config.uid)
+        self._drain = Drain(self.hub, self._logins, entrance, self._loop.time)
         admin = AdminServer(
             self._addresses.admin_host, self._addresses.admin_port, self._loop, Report(self)
         )
         admin.start()
-        self._announce(listener, admin)
+        self._announce(entrance, admin)
         try:
-            await self._serve(listener)
+            await self._serve()
         finally:
-            listener.close()
+            entrance.close()
+            entrance.end()
             admin.stop()
             await self._tasks.cancel()
             self._reactor.close()
 
     def stop(self) -> None:
         """As SIGTERM asks: clients are served until they leave. The second time: `stop_soon`."""
-        self._hurried = self._hurried or self._stopping.is_set()
+        self._drain.hurried = self._drain.hurried or self._stopping.is_set()
         self._stopping.set()
 
     def stop_soon(self) -> None:
         """As SIGINT asks: each client ends as soon as it rests between two transactions."""
-        self._hurried = True
+        self._drain.hurried = True
         self._stopping.set()
 
     def _build(self, settings: ProxyConfig, text: str) -> None:
@@ -136,6 +119,9 @@ class App:
         self._connector.hub = self.hub
         addresses = self._addresses
         self._peers = Peers(self.hub, self._reactor, self._tasks, addresses.own, addresses.port)
+        inside = Inside(self.hub.activity.came, self._on_login, self._peers.cancel)
+        self._logins = Logins(inside, self.counters, self._reactor.clock)
+        self.hub.activity.logs_in = lambda: self._logins.under_way
         self._adopt(settings, text, route)
 
     def _route(self, settings: ProxyConfig, generation: int) -> Route:
@@ -154,13 +140,14 @@ class App:
         self._connector.route = route
         identity = self._identity
         self._peers.adopt(settings.peers, identity)
-        self._door = Door(
+        door = Door(
             offers_tls=identity is not None,
             requires_tls=settings.require_tls,
             verifiers=route.roles.verifiers,
             nonce=_nonce,
             binding=None if identity is None else identity.binding,
         )
+        self._logins.adopt(door, identity and identity.context)
         self.hub.idle_client_timeout = float(settings.idle_client_timeout_seconds)
         self.hub.pools.borrow_timeout = float(settings.pool.connection_borrow_timeout_seconds)
         self.hub.pinning_filters = frozenset(settings.pool.session_pinning_filters)
@@ -174,24 +161,6 @@ class App:
             )
         )
 
-    # Clients
-
-    def _listen(self) -> Listener:
-        addresses = self._addresses
-        return Listener(self._loop, addresses.host, addresses.port, self._on_client)
-
-    def _on_client(self, sock: socket.socket, address: str) -> None:
-        self.counters.clients_accepted += 1
-        doorway = Doorway(
-            self._door, self._identity and self._identity.context,
-            self._on_login, self._peers.cancel,
-            self.counters, self._reactor.now,
-        )  # fmt: skip
-        stream = Stream(self._reactor, sock, address, doorway)
-        doorway.peer = stream
-        self._doorways.add(doorway)
-        Knock(self._reactor, sock, stream, doorway.on_direct_tls).start()
-
     def _on_login(self, doorway: Doorway, login: Login, ahead: bytes) -> None:
         stream = doorway.peer
         client = self.hub.enter(stream, login)
@@ -202,14 +171,16 @@ class App:
 
     # Time
 
-    async def _serve(self, listener: Listener) -> None:
+    async def _serve(self) -> None:
         self._tasks.start("tick", self._tick())
         self._tasks.start("slow tick", self._slow_tick())
         self._tasks.start("check", self._keep_checking())
         self._tasks.start("addresses", self._keep_looking_up())
+        if self.config.activators:
+            self._tasks.start("hello", say_hello(self.config.name, self.config.activators))
         self.ready = True
         await self._stopping.wait()
-        await self._drain(listener)
+        await self._end()
 
     async def _tick(self) -> None:
         while True:
@@ -223,16 +194,9 @@ class App:
             await asyncio.sleep(_SLOW_TICK)
             with survived("slow tick"):
                 self.hub.expire_idle_clients()
-                self._expire_logins()
+                self._logins.expire()
                 if self._source.changed():
                     await self._reload()
-
-    def _expire_logins(self) -> None:
-        limit = self._reactor.now - LOGIN_TIMEOUT
-        self._doorways = {doorway for doorway in self._doorways if not doorway.done}
-        for doorway in list(self._doorways):
-            if doorway.began < limit:
-                doorway.end(ProxyError("canceling authentication due to timeout", sqlstate="08006"))
 
     async def _keep_checking(self) -> None:
         """Logs in as each role, so that /state can tell; a pod that drains has no room for it."""
@@ -292,27 +256,15 @@ class App:
 
     # End
 
-    async def _drain(self, listener: Listener) -> None:
-        """Serves those who are in until they leave; whoever outlasts the grace is cut off."""
+    async def _end(self) -> None:
+        """Serves who is in and who still comes; whoever outlasts the grace is cut off."""
         self.draining = True
         self.ready = False
         log.info("draining", extra={"clients": len(self.hub.clients)})
-        listener.close()
-        self.hub.drain()
-        await self._until_empty(self.config.drain_seconds)
+        await self._drain.run(self.config.drain_seconds, self.config.linger_seconds)
         self.hub.end_all_clients()
-        for doorway in list(self._doorways):
-            doorway.end(ShuttingDown())
+        self._logins.end(ShuttingDown())
         await self._close_servers()
-
-    async def _until_empty(self, grace: float) -> None:
-        """Until the last client is gone, `grace` seconds at most; the last of them hurry."""
-        end, hurry = self._loop.time() + grace, min(_HURRY, grace / 2)
-        while self.hub.clients and (left := end - self._loop.time()) > 0:
-            if self._hurried or left <= hurry:
-                with survived("drain"):
-                    self.hub.end_idle_clients()
-            await asyncio.sleep(min(_TICK, left))
 
     async def _close_servers(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -320,10 +272,10 @@ class App:
                 while self.hub.servers:
                     await asyncio.sleep(0.02)
 
-    def _announce(self, listener: Listener, admin: AdminServer) -> None:
+    def _announce(self, entrance: Entrance, admin: AdminServer) -> None:
         log.info(
             "listening",
-            extra={"proxy": self.config.name, "port": listener.port, "admin_port": admin.port},
+            extra={"proxy": self.config.name, "port": entrance.port, "admin_port": admin.port},
         )
 
 
@@ -341,9 +293,9 @@ def _outdates(old: ProxyConfig, new: ProxyConfig) -> bool:
     return moved or old.pool.init_query != new.pool.init_query
 
 
-async def serve(app: App) -> None:
+async def serve(app: App, sockets: Sockets) -> None:
     """Runs `app` until SIGTERM has drained it, or SIGINT, which is in more of a hurry."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, app.stop)
     loop.add_signal_handler(signal.SIGINT, app.stop_soon)
-    await app.run()
+    await app.run(sockets)

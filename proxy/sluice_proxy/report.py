@@ -54,6 +54,8 @@ class Report:
             "config": {"hash": facts.config_hash, "error": facts.config_error},
             "ready": not self.ready(),
             "draining": facts.draining,
+            "idleSeconds": gauges.idle_seconds,
+            "acceptedTotal": facts.hub.activity.accepted,
             "fleetBudget": facts.hub.fleet_budget,
             "targets": [facts.health.describe()],
             "pool": {
@@ -94,6 +96,7 @@ class Report:
             clients=len(hub.clients),
             clients_tls=sum(client.encrypted for client in hub.clients.values()),
             draining=self._facts.draining,
+            idle_seconds=hub.activity.idle_seconds,
             pools=_by_name(pools, pinned),
         )
 

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 
@@ -20,7 +19,7 @@ class Source(Protocol):
 class FileSource:
     """A document in a file. A mounted Secret is replaced by swapping a symbolic link."""
 
-    path: Path
+    path: str | os.PathLike[str]
     _seen: tuple[int, int, int] = (0, 0, 0)
 
     def changed(self) -> bool:
@@ -28,7 +27,8 @@ class FileSource:
 
     def read(self) -> str:
         self._seen = self._fingerprint()
-        return self.path.read_text()
+        with open(self.path, encoding="utf-8") as file:
+            return file.read()
 
     def _fingerprint(self) -> tuple[int, int, int]:
         try:

@@ -9,7 +9,7 @@ import pytest
 from sluice_proxy.errors import ProxyError
 from sluice_proxy.metrics import Counters
 from sluice_proxy.session.client_login import Door, Login
-from sluice_proxy.session.doorway import Doorway
+from sluice_proxy.session.doorway import Doorway, Inside
 from sluice_proxy.wire import messages, scram
 from sluice_proxy.wire.startup import CancelRequest
 from sluice_testing.stage import FakePeer, fields, query
@@ -37,12 +37,18 @@ class Entrance:
         self.logins: list[tuple[Login, bytes]] = []
         self.cancelled: list[tuple[CancelRequest, Callable[[], None]]] = []
         door = Door(offers_tls, requires_tls, lambda _: [VERIFIER], lambda: "servernonce")
-        self.doorway = Doorway(
-            door, "context", lambda _, login, ahead: self.logins.append((login, ahead)),
-            lambda request, done: self.cancelled.append((request, done)), self.counters, 0.0,
-        )  # fmt: skip
+        self.clients = 0
+        inside = Inside(
+            self.count,
+            lambda _, login, ahead: self.logins.append((login, ahead)),
+            lambda request, done: self.cancelled.append((request, done)),
+        )
+        self.doorway = Doorway(door, "context", inside, self.counters, 0.0)
         self.peer = LoginPeer()
         self.doorway.peer = self.peer
+
+    def count(self) -> None:
+        self.clients += 1
 
     def sends(self, data: bytes, size: int = 1 << 20) -> None:
         for at in range(0, len(data), size):

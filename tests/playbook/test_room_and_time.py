@@ -121,7 +121,7 @@ def test_draining_ends_nobody_then_the_idle_then_all() -> None:
     busy.sends(query(b"BEGIN"))
     server.sends(DONE, ready("T"))
     busy.sees()
-    stage.hub.drain()
+    stage.hub.drain(lame_duck=False)
     stage.tick(60)
     assert not idle.peer.closed
     stage.hub.end_idle_clients()
@@ -154,7 +154,7 @@ def test_who_rests_in_a_pinned_session_is_idle_too() -> None:
 def test_while_it_drains_a_client_without_a_connection_can_have_one() -> None:
     stage = Stage(limit=3)
     server, client = stage.server(), stage.client()
-    stage.hub.drain()
+    stage.hub.drain(lame_duck=False)
     stage.tick(5)
     assert (stage.hub.pools.limit, server.peer.closed) == (1, False)
     client.sends(query(b"BEGIN"))

@@ -62,7 +62,7 @@ class TestWhoAsksWhetherItIsStillThere:
     def test_nobody_logs_in_to_ask_while_the_proxy_drains(self) -> None:
         stage = Stage(limit=5)
         client, server = stage.newcomer(), stage.server()
-        stage.hub.drain()
+        stage.hub.drain(lame_duck=False)
         server.hangs_up()
         client.hangs_up()
         assert not stage.hub.pools.reserve(KEY)

@@ -108,6 +108,10 @@ GAUGES = {
         "Client connections open with TLS (RDS Proxy: ClientConnectionsTLS).",
     ),
     "draining": ("sluice_draining", "1 while the proxy drains, else 0."),
+    "idle_seconds": (
+        "sluice_proxy_idle_seconds",
+        "For how long no client has been there, 0 while one is.",
+    ),
 }
 
 # Field of PoolGauges → (name, help).

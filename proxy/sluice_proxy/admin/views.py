@@ -24,7 +24,7 @@ class Gauges:
 
     `budget` is how many server connections may be open; of the `open` ones, `idle` wait
     for a client and `borrowed` have one, `pinned` of them for the rest of its session.
-    `waiting` clients wait for one.
+    `waiting` clients wait for one. `idle_seconds` is for how long no client has been there.
     """
 
     budget: int
@@ -36,6 +36,7 @@ class Gauges:
     clients: int
     clients_tls: int
     draining: bool
+    idle_seconds: float = 0.0
     pools: tuple[PoolGauges, ...] = ()
 
 

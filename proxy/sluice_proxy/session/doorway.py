@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from sluice_proxy.errors import AuthenticationFailed, ClientProtocolError, ProxyError, TLSRequired
@@ -42,29 +43,35 @@ class LoginPeer(Peer, Protocol):
     def start_tls(self, context: Any, handshaker: Any) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """Who is told what came in: a client, its Login and the bytes sent ahead, or a cancel request.
+
+    `on_client` is called once, as soon as it has said that it is one.
+    """
+
+    on_client: Callable[[], None]
+    on_login: Callable[["Doorway", Login, bytes], None]
+    on_cancel: Callable[[CancelRequest, Callable[[], None]], None]
+
+
 class Doorway:
-    """The login of one client. `on_login` gets the peer, the Login and bytes sent ahead."""
+    """The login of one client; `is_client` once it has said that it is one."""
 
     __slots__ = (
-        "_buffer", "_context", "_counters", "_on_cancel", "_on_login", "_steps", "_wanted",
-        "began", "done", "peer",
+        "_buffer", "_context", "_counters", "_inside", "_steps", "_wanted",
+        "began", "done", "is_client", "peer",
     )  # fmt: skip
 
     def __init__(
-        self,
-        door: Door,
-        context: object,
-        on_login: Callable[["Doorway", Login, bytes], None],
-        on_cancel: Callable[[CancelRequest, Callable[[], None]], None],
-        counters: Counters,
-        began: float,
+        self, door: Door, context: object, inside: Inside, counters: Counters, began: float
     ):
         self.peer: LoginPeer
         self.began = began
         self.done = False
+        self.is_client = False
         self._context = context
-        self._on_login = on_login
-        self._on_cancel = on_cancel
+        self._inside = inside
         self._counters = counters
         self._buffer = b""
         self._steps: LoginSteps = log_in(door)
@@ -81,6 +88,7 @@ class Doorway:
 
     def on_direct_tls(self) -> None:
         """The client begins with a TLS handshake; none of its bytes was taken yet."""
+        self._recognise()
         try:
             self._step(DirectTLS())
         except ProxyError as error:
@@ -112,8 +120,16 @@ class Doorway:
         length = startup.packet_length(self._buffer)
         if not length or len(self._buffer) < length:
             return None
-        packet, self._buffer = self._buffer[:length], self._buffer[length:]
-        return startup.parse_packet(packet)
+        data, self._buffer = self._buffer[:length], self._buffer[length:]
+        packet = startup.parse_packet(data)
+        if not isinstance(packet, CancelRequest):
+            self._recognise()
+        return packet
+
+    def _recognise(self) -> None:
+        if not self.is_client:
+            self.is_client = True
+            self._inside.on_client()
 
     def _password(self) -> bytes | None:
         buffer = self._buffer
@@ -163,9 +179,9 @@ class Doorway:
         if isinstance(outcome, CancelRequest):
             # libpq waits for the end of this connection: what it sends on the other one
             # after that must not be hit.
-            self._on_cancel(outcome, self.peer.close)
+            self._inside.on_cancel(outcome, self.peer.close)
         else:
-            self._on_login(self, outcome, self._buffer)
+            self._inside.on_login(self, outcome, self._buffer)
 
     def _refuse(self, error: ProxyError) -> None:
         details = {"peer": self.peer.address, "sqlstate": error.sqlstate, "error": error.message}

@@ -12,6 +12,7 @@ from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.pool.neighbours import Connector
 from sluice_proxy.pool.pool import Pools
 from sluice_proxy.session import pids
+from sluice_proxy.session.activity import Activity
 from sluice_proxy.session.client import IDLE, LINKED, ClientSession
 from sluice_proxy.session.client_login import Login
 from sluice_proxy.session.neighbours import LoggedIn
@@ -93,7 +94,9 @@ class Hub:
         # when, by database.
         self.looks_behind = False
         self._suspects: dict[str, tuple[Suspects, float]] = {}
-        self._clientless_since = clock()
+        self.activity = Activity(clock)
+        # Whether clients may still come though the proxy drains.
+        self._lame_duck = False
         self._doubted_at = 0.0
         self.on_lost: Callable[[bool], None] = _nobody_asks
 
@@ -211,7 +214,9 @@ class Hub:
     def tick(self) -> None:
         """Everything that only time decides; called a few times a second."""
         now = self._clock()
-        self.pools.spare = int(any(client.server is None for client in self.clients.values()))
+        self.activity.look(bool(self.clients))
+        unserved = any(client.server is None for client in self.clients.values())
+        self.pools.spare = int(unserved or self.activity.logs_in() or self._lame_duck)
         self.pools.tick()
         self.counters.borrow_timeouts = self.pools.timeouts
         for server in [s for s in self.servers if s.orphaned_at is not None]:
@@ -219,9 +224,7 @@ class Hub:
             if since is not None and now - since > ORPHAN_PATIENCE:
                 self._cancel(server, _nobody_waits)
                 self.unfit(server, "the client left and its request goes on")
-        if self.clients:
-            self._clientless_since = now
-        elif now - self._clientless_since > REST_AFTER:
+        if self.activity.idle_seconds > REST_AFTER:
             self.pools.close_idle("no clients")
 
     def expire_idle_clients(self) -> None:
@@ -236,8 +239,12 @@ class Hub:
             return client.server is not None and client.server.settled
         return client.state == IDLE
 
-    def drain(self) -> None:
-        """From now on the limit only falls, to what the clients need that are in."""
+    def drain(self, lame_duck: bool) -> None:
+        """From now on the limit only falls, to what the clients need that are in.
+
+        `lame_duck`: others may still come, and the first of them finds room for one connection.
+        """
+        self._lame_duck = lame_duck
         self.pools.draining = True
         self.tick()
 

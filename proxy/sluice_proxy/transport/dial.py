@@ -8,7 +8,7 @@ from typing import Any
 from sluice_proxy.config import Target
 from sluice_proxy.errors import HostNotFound, ServerProtocolError, Unreachable
 from sluice_proxy.transport.conversation import Conversation
-from sluice_proxy.transport.listener import tune
+from sluice_proxy.transport.sockets import tune
 from sluice_proxy.transport.stream import Stream
 from sluice_proxy.wire import messages
 

@@ -78,6 +78,7 @@ class ProxyProcess:
         self.host = host
         self.port = port or free_port()
         self.admin_port = free_port()
+        self.activator_port = free_port()
         self.volume = ConfigVolume(folder / "config")
         self.volume.write(dump(config))
         self.config = config
@@ -93,8 +94,11 @@ class ProxyProcess:
             )
 
     def _arguments(self) -> list[str]:
-        listen, admin = f"{self.host}:{self.port}", f"{self.host}:{self.admin_port}"
-        return ["--config", str(self.volume.path), "--listen", listen, "--admin", admin]
+        ports = {
+            "--listen": self.port, "--admin": self.admin_port, "--activators": self.activator_port,
+        }  # fmt: skip
+        places = [word for name, port in ports.items() for word in (name, f"{self.host}:{port}")]
+        return ["--config", str(self.volume.path), *places]
 
     @property
     def pid(self) -> int:
