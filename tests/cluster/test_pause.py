@@ -16,8 +16,17 @@ from sluice_testing.api import Watch
 from sluice_testing.api_metrics import of_operator, samples, writes_at_server
 from sluice_testing.cycles import Tally, run_cycle
 from sluice_testing.kubernetes import Manifest, eventually, listed
-from sluice_testing.pausing import SYSTEM, Sleeper, put_to_sleep, until_gone, until_serving
+from sluice_testing.pausing import (
+    CLIENTS,
+    SYSTEM,
+    Sleeper,
+    put_to_sleep,
+    serving,
+    until_gone,
+    until_serving,
+)
 from sluice_testing.shop import Namespace
+from sluice_testing.streams import KINDS, Stream, Told, streaming
 
 # The first test of a run may have to wait for the cluster and the images.
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
@@ -26,6 +35,9 @@ IDLE_SECONDS = 60
 SETTLE_SECONDS = 70
 """The pool's figures are written a minute after the last change; then there is rest."""
 REST_SECONDS = 60
+LINGER_SECONDS = pausing.GRACE_SECONDS / 4
+MOMENTS = [LINGER_SECONDS - 2 + 0.5 * number for number in range(10)]
+"""Seconds after the scale-down: from before the pod's end until after it."""
 SERVER_CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'"
 
 
@@ -53,6 +65,24 @@ def test_no_client_notices(
     assert tally.errors == 0, tally.document()["by_error"]
     # All kinds were there all the time.
     assert all(kind.ok > cycles * 50 for kind in tally.kinds.values())
+
+
+def test_a_client_may_come_at_any_moment(operator: Cluster, database: str) -> None:
+    """States Draining and Paused; Races 1, 2, 3 and 4: nobody came for a while, then somebody.
+
+    Each time a little later after the scale-down: while pods linger, as they end, when none is
+    left, while the nodes' rules still name one that has gone.
+    """
+    told = Told()
+    with pausing.sleeper(operator, database) as sleeper, sleeper.watched() as watch:
+        for moment in MOMENTS:
+            until_serving(watch, 1)
+            sleeper.scale(0)
+            time.sleep(moment)
+            with streaming(operator, Stream(sleeper.namespace.name, CLIENTS), told):
+                watch.until(serving, "a pod serves again", 60)
+    assert [str(failure) for failure in told.failures] == []
+    assert all(told.ok[kind] >= len(MOMENTS) for kind in KINDS)
 
 
 @dataclass(frozen=True)
@@ -110,7 +140,7 @@ def test_it_falls_asleep_by_itself_and_rests(operator: Cluster, napper: Napper) 
     sleeper, namespace = napper.sleeper, napper.namespace
     path = f"/apis/sluice.dev/v1alpha1/namespaces/{namespace.name}/databaseproxies"
     with sleeper.watched() as pods, sleeper.api.watch(path) as proxies:
-        eventually(lambda: napper.status().get("whyAwake"), "it tells why it is awake")
+        eventually(lambda: napper.status().get("whyAwake"), "it tells why it is awake", 90)
         until_gone(pods, 4 * IDLE_SECONDS)
         namespace.until_phase("Paused")
         namespace.until("Paused", "True")
@@ -126,13 +156,13 @@ def test_it_falls_asleep_by_itself_and_rests(operator: Cluster, napper: Napper) 
         rest(operator, sleeper)
         assert sleeper.replicas() == 0
 
-        assert namespace.answers(pausing.CLIENTS)
+        assert namespace.answers(CLIENTS)
         until_serving(pods, 1)
         namespace.until_phase("Running")
         assert "pausedAt" not in napper.status()
         eventually(lambda: napper.events("Woken"), "who woke it is told")
         (woken,) = napper.events("Woken")
-        client = namespace.get("pod", pausing.CLIENTS) or {}
+        client = namespace.get("pod", CLIENTS) or {}
         assert client["status"]["podIP"] in woken["message"]
 
 

@@ -53,9 +53,9 @@ class Failure:
 
 @dataclass
 class Told:
-    """All that one stream told; `begun`, `ok`, `errors` and `taken` by kind are there at its end.
+    """All that a stream told; `begun`, `ok`, `errors` and `taken` by kind are there at its end.
 
-    `taken` are the seconds from a client's first SYN to its end, of those that were served.
+    `served` and `under_way` are of the present one. `taken` are the seconds from a client's first SYN to its end, of those that were served.
     """
 
     served: int = 0
@@ -87,7 +87,7 @@ class Told:
         self.begun[kind] += one["begun"]
         self.ok[kind] += one["ok"]
         self.errors[kind] += one["errors"]
-        self.taken[kind] = one["taken"]
+        self.taken.setdefault(kind, []).extend(one["taken"])
 
     @property
     def slowest(self) -> float:
@@ -97,8 +97,12 @@ class Told:
 
 @contextlib.contextmanager
 def streaming(cluster: Streaming, stream: Stream, told: Told | None = None) -> Iterator[Told]:
-    """A stream that lasts as long as this context; at its end everybody's fate is in `told`."""
+    """A stream that lasts as long as this context; at its end everybody's fate is in `told`.
+
+    One that has the figures of earlier streams gets those of this one added.
+    """
     told, enough = told or Told(), f"/login/{uuid.uuid4().hex}"
+    told.served, told.started, told.ended = 0, False, False
     here = ("-n", stream.namespace, "exec", stream.pod, "--")
     with ThreadPoolExecutor(1) as background:
         ended = background.submit(_follow, cluster, (*here, *stream.command(enough)), told)
