@@ -55,7 +55,8 @@ class Failure:
 class Told:
     """All that a stream told; `begun`, `ok`, `errors` and `taken` by kind are there at its end.
 
-    `served` and `under_way` are of the present one. `taken` are the seconds from a client's first SYN to its end, of those that were served.
+    `served` and `under_way` are of the present one. `taken` are the seconds from a client's first
+    SYN to its end, of those that were served.
     """
 
     served: int = 0
