@@ -49,11 +49,10 @@ def wake(cluster: Machine, sleeper: Sleeper, watch: Watch, kind: str) -> Wake:
     if "error" in told:
         return Wake({}, told["error"])
     (uid,) = watch.there()
-    times = {
-        **_of_activator(sleeper, told["syn"]),
-        **_of_pod(cluster, sleeper, watch, uid),
-        "first_row": told["first_row"],
-    }
+    activator = _of_activator(sleeper, told["syn"])
+    times = {**activator, **_of_pod(cluster, watch, uid), "first_row": told["first_row"]}
+    # It listens before it has come so far as to say so; the activator may find out at once.
+    times["listening"] = min(activator["listening"], _said(sleeper, _name(watch, uid)))
     return Wake({stage: round(times[stage] - told["syn"], 3) for stage in STAGES})
 
 
@@ -62,27 +61,27 @@ def _of_activator(sleeper: Sleeper, syn: float) -> dict[str, float]:
     told = [one["wake"] for one in sleeper.wakes(sleeper.activators())]
     (mine,) = (one for one in told if one and one["at"] >= syn)
     at, stages = mine["at"], mine["stages"]
-    return {stage: at + stages[stage] for stage in ("accept", "patch", "splice")}
+    return {stage: at + stages[stage] for stage in ("accept", "patch", "listening", "splice")}
 
 
-def _of_pod(cluster: Machine, sleeper: Sleeper, watch: Watch, uid: str) -> dict[str, float]:
+def _of_pod(cluster: Machine, watch: Watch, uid: str) -> dict[str, float]:
+    """When it was made, in seconds since the epoch, and its two processes began."""
     created = watch.first(lambda event: event.uid == uid)
     assert created is not None
     processes = began(cluster, uid)
     (sandbox,) = (process.at for process in processes if process.name == _PAUSE)
     start = min(process.at for process in processes if process.name != _PAUSE)
-    return {
-        "pod_created": created,
-        "sandbox": sandbox,
-        "process_start": start,
-        "listening": _listening(sleeper, watch.there()[uid]["metadata"]["name"]),
-    }
+    return {"pod_created": created, "sandbox": sandbox, "process_start": start}
 
 
-def _listening(sleeper: Sleeper, pod: str) -> float:
+def _name(watch: Watch, uid: str) -> str:
+    return str(watch.there()[uid]["metadata"]["name"])
+
+
+def _said(sleeper: Sleeper, pod: str) -> float:
     """When the proxy said that it listens, in seconds since the epoch."""
     lines = map(_event, sleeper.namespace.kubectl("logs", pod).splitlines())
-    stamp = next(line["ts"] for line in lines if _LISTENING in line["msg"])
+    stamp = next(line["ts"] for line in lines if line["msg"] == _LISTENING)
     return datetime.fromisoformat(stamp).timestamp()
 
 
