@@ -161,6 +161,25 @@ def test_who_is_told_nothing_remembers_nothing() -> None:
     assert of(PAUSED, {})["targets"][0]["health"] == "Registering"
 
 
+def test_nobody_is_being_asked_any_more() -> None:
+    slept = of(PAUSED, of(replace(WELL, states=both(REGISTERING))))
+    assert told(PAUSED, slept)["TargetsAvailable"] == ("Unknown", "NoAnswer")
+
+
+def test_who_still_tells_is_believed() -> None:
+    """Scaled to zero a moment ago: nobody has told the pods yet."""
+    seen = replace(DRAINING, pods=WELL.pods, states=both(unavailable("Unreachable")))
+    assert told(seen, of(WELL))["TargetsAvailable"] == ("False", "Unreachable")
+    assert of(seen, of(WELL))["targets"][0]["health"] == "Unavailable"
+    assert told(seen, of(WELL))["Ready"] == ("False", "Unreachable")
+
+
+def test_what_cannot_be_written_keeps_nobody_from_waking() -> None:
+    found = told(replace(PAUSED, failure="Service shop/orders: later"), ASLEEP)
+    assert found["Progressing"] == ("False", "APIServerError")
+    assert found["Ready"] == ("True", "Paused")
+
+
 def test_another_server_is_not_the_one_that_was_told_of() -> None:
     moved = replace(INPUTS, config=replace(INPUTS.config, targets=(Target("other"),)))
     seen = replace(PAUSED, inputs=moved)
