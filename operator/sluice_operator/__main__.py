@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import random
 import signal
 import socket
 import sys
@@ -20,6 +21,7 @@ from typing import Any
 import kopf
 
 from sluice_operator import metrics, names
+from sluice_operator.cluster.activators import Activators
 from sluice_operator.cluster.client import Client, connect
 from sluice_operator.cluster.election import Election, LeaseLost
 from sluice_operator.cluster.errors import ApiError
@@ -27,7 +29,9 @@ from sluice_operator.cluster.objects import Objects
 from sluice_operator.cluster.recorder import Recorder
 from sluice_operator.cluster.store import Store
 from sluice_operator.decide.overcommit import Claims
+from sluice_operator.decide.pause import scale_of
 from sluice_operator.decide.references import Key, ReferenceIndex
+from sluice_operator.desired.activator_policy import CLIENTS_LABELS
 from sluice_operator.doors.environment import Environment, Misconfigured, environment
 from sluice_operator.doors.handlers import WATCHED, Books, Doors, register
 from sluice_operator.doors.http import Checks, serve
@@ -40,6 +44,12 @@ from sluice_operator.reconcile import Reconciler, Surroundings
 log = logging.getLogger("sluice_operator")
 
 CRD_RETRY_SECONDS = 2.0
+
+ACTIVATORS_SECONDS = 5.0
+"""So long a new leader waits to be told who the activators are."""
+
+SWEEP_SECONDS = 12 * 3600.0
+"""So often each DatabaseProxy is looked at though nothing happened, as those that sleep."""
 
 
 def main() -> int:
@@ -69,6 +79,8 @@ class Parts:
     doors: Doors
     watches: Watches
     election: Election
+    activators: Activators
+    store: Store
     at_work: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -95,14 +107,26 @@ def _stop_on_sigterm(stopping: asyncio.Event) -> None:
 
 async def _parts(given: Environment) -> Parts:
     client, states, store, claims = await connect(), States(), Store(), Claims()
-    surroundings = Surroundings(Objects(client, store), states, claims, Recorder(client, time.time))
+    here, installed = given.installation.namespace, bool(given.installation.activators)
+    activators = Activators(client, here, installed=installed)
+    recorder = Recorder(client, time.time)
+    surroundings = Surroundings(Objects(client, store), states, claims, recorder, activators)
     reconciler = Reconciler(surroundings, given.installation)
     queue: WorkQueue[Key] = WorkQueue(reconciler.reconcile)
+    reconciler.look_at = queue.add
+    activators.on_change = lambda: _look_at_all(queue, store)
     doors = Doors(queue, Books(ReferenceIndex(), claims, store))
     # A container that restarts in its pod is another candidate: its last life may not be over.
     identity = f"{given.pod or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
     election = Election(client, given.installation.namespace, given.lease, identity)
-    return Parts(client, states, queue, doors, Watches(), election)
+    return Parts(client, states, queue, doors, Watches(), election, activators, store)
+
+
+def _look_at_all(queue: WorkQueue[Key], store: Store, within: float = 0.0) -> None:
+    """Each DatabaseProxy once, those that sleep first: they depend on it; the rest spread out."""
+    for key in store.proxies():
+        live = store.get(("Deployment", key[0], names.workload(key[1])))
+        queue.add(key, 0.0 if scale_of(live) == 0 and not within else random.uniform(0.0, within))
 
 
 def _is_alive(parts: Parts) -> bool:
@@ -123,7 +147,8 @@ async def _work(
     parts.at_work.set()
     ending = asyncio.Event()
     watching = asyncio.create_task(_watch(parts, given, ready, ending), name="watch")
-    leading = asyncio.create_task(_lead(parts, stopping), name="lead")
+    leading = asyncio.create_task(_lead(parts, given, stopping), name="lead")
+    activating = asyncio.create_task(parts.activators.run(), name="activators")
     handing = asyncio.create_task(_take_signal_back(ready, stopping), name="signal")
     try:
         await asyncio.wait((watching, leading), return_when=asyncio.FIRST_COMPLETED)
@@ -131,9 +156,10 @@ async def _work(
             leading.result()
     finally:
         handing.cancel()
+        activating.cancel()
         stopping.set()
         ending.set()
-        await asyncio.gather(watching, leading, handing, return_exceptions=True)
+        await asyncio.gather(watching, leading, handing, activating, return_exceptions=True)
     watching.result()
 
 
@@ -143,14 +169,14 @@ async def _take_signal_back(ready: asyncio.Event, stopping: asyncio.Event) -> No
     _stop_on_sigterm(stopping)
 
 
-async def _lead(parts: Parts, stopping: asyncio.Event) -> None:
+async def _lead(parts: Parts, given: Environment, stopping: asyncio.Event) -> None:
     """Until `stopping` is set: then what is under way is finished, and the Lease given up."""
     await _until(stopping, parts.election.acquire())
     if stopping.is_set():
         await parts.election.release()
         return
     metrics.LEADER.set(1)
-    working = asyncio.create_task(parts.queue.run(), name="queue")
+    working = asyncio.create_task(_look(parts, given), name="queue")
     try:
         await _until(stopping, parts.election.hold())
     except LeaseLost:
@@ -162,6 +188,38 @@ async def _lead(parts: Parts, stopping: asyncio.Event) -> None:
             await working
     metrics.LEADER.set(0)
     await parts.election.release()
+
+
+async def _look(parts: Parts, given: Environment) -> None:
+    """Looks at whoever is due; now and then at those who wait for events alone."""
+    with contextlib.suppress(TimeoutError):
+        # Without them a look only leaves in place who stood in before.
+        async with asyncio.timeout(ACTIVATORS_SECONDS):
+            await parts.activators.known()
+    if given.installation.activator_policies:
+        await _look_at_leftovers(parts, given.installation.namespace)
+    sweeping = asyncio.create_task(_sweep(parts), name="sweep")
+    try:
+        await parts.queue.run()
+    finally:
+        sweeping.cancel()
+
+
+async def _sweep(parts: Parts) -> None:
+    """One that sleeps has no timer of its own, but its certificates are to be renewed too."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        _look_at_all(parts.queue, parts.store, within=SWEEP_SECONDS / 2)
+
+
+async def _look_at_leftovers(parts: Parts, namespace: str) -> None:
+    """Policies beside the activators have no owner: their proxies may be gone since we looked."""
+    try:
+        for policy in await parts.client.list("NetworkPolicy", namespace, CLIENTS_LABELS):
+            labels = policy["metadata"]["labels"]
+            parts.queue.add((labels[names.PROXY_NAMESPACE], labels[names.PROXY_NAME]))
+    except ApiError as error:
+        log.warning("the policies of the activators cannot be listed: %s", error)
 
 
 async def _until(stopping: asyncio.Event, work: Coroutine[Any, Any, object]) -> None:

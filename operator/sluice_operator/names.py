@@ -13,6 +13,21 @@ FIELD_MANAGER = "sluice"
 CONFIG_HASH = f"{GROUP}/config-hash"
 APPLIED_HASH = f"{GROUP}/applied-hash"
 
+WAKE_UID = f"{GROUP}/uid"
+WAKE_REPLICAS = f"{GROUP}/replicas"
+WAKE_TROUBLE = f"{GROUP}/trouble"
+"""What a fallback slice tells the activators: whose it is, to how many pods to wake it, and what
+keeps them from coming up."""
+
+PROXY_NAMESPACE = f"{GROUP}/proxy-namespace"
+PROXY_NAME = f"{GROUP}/proxy-name"
+"""What an object in the operator's own namespace is there for."""
+
+SERVICE_NAME = "kubernetes.io/service-name"
+SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+SLICE_MANAGER = GROUP
+"""The EndpointSlice controller leaves alone what another manager has made."""
+
 LABEL_NAME = "app.kubernetes.io/name"
 LABEL_INSTANCE = "app.kubernetes.io/instance"
 LABEL_COMPONENT = "app.kubernetes.io/component"
@@ -26,6 +41,7 @@ TLS_KEY = "tls.key"
 
 CLIENT_PORT_NAME = "postgres"
 ADMIN_PORT_NAME = "admin"
+ACTIVATOR_PORT_NAME = "activator"
 
 CONTAINER = "proxy"
 CONFIG_MOUNT = "/etc/sluice"
@@ -48,6 +64,16 @@ def peers_host(proxy: str, namespace: str) -> str:
 def workload(proxy: str) -> str:
     """Deployment, ServiceAccount, NetworkPolicy and PodDisruptionBudget of a proxy."""
     return f"{proxy}-proxy"
+
+
+def fallback_slice(proxy: str) -> str:
+    """The EndpointSlice by which the Service leads to the activators while there is no pod."""
+    return f"{proxy}-activator"
+
+
+def activator_policy(proxy: str, namespace: str) -> str:
+    """The NetworkPolicy, beside the activators, that lets a proxy's clients reach them."""
+    return f"{namespace}.{proxy}"
 
 
 def config_secret(proxy: str) -> str:
@@ -85,6 +111,7 @@ def children(proxy: str) -> tuple[tuple[str, str], ...]:
         ("NetworkPolicy", workload(proxy)),
         ("Service", service(proxy)),
         ("Service", peers(proxy)),
+        ("EndpointSlice", fallback_slice(proxy)),
         ("PodDisruptionBudget", workload(proxy)),
         ("Deployment", workload(proxy)),
     )
@@ -123,3 +150,6 @@ def endpoint(proxy: str, namespace: str) -> str:
 
 OPERATOR_LABELS = {LABEL_NAME: "sluice-operator", LABEL_PART_OF: "sluice"}
 """What the chart puts on the operator's pods; the proxies let them read `/state`."""
+
+ACTIVATOR_LABELS = {LABEL_NAME: "sluice-activator", LABEL_PART_OF: "sluice"}
+"""What the chart puts on the activators' pods."""

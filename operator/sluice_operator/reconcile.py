@@ -16,25 +16,30 @@ from sluice_operator import metrics, names
 from sluice_operator.api import conditions
 from sluice_operator.api.manifest import InvalidManifest, parse
 from sluice_operator.api.v1alpha1 import DatabaseProxy
+from sluice_operator.cluster.activators import Activators
 from sluice_operator.cluster.errors import ApiError, Forbidden, Gone, Rejected
 from sluice_operator.cluster.objects import Objects
 from sluice_operator.cluster.recorder import Recorder
 from sluice_operator.decide import outcome as outcomes
-from sluice_operator.decide.budget import Memory
+from sluice_operator.decide.budget import HOLD_SECONDS, Memory
 from sluice_operator.decide.event_objects import About
-from sluice_operator.decide.events import changes, events
+from sluice_operator.decide.events import changes, events, woke
+from sluice_operator.decide.fallback import slice_port
 from sluice_operator.decide.fleet import Crew
 from sluice_operator.decide.observed import ChildKey, Observed, child_key
 from sluice_operator.decide.outcome import Failure, Outcome, Sight, Subject
 from sluice_operator.decide.overcommit import Claims
-from sluice_operator.decide.plan import Plan, plan
+from sluice_operator.decide.plan import Plan, differing, plan
 from sluice_operator.decide.poke import poke
+from sluice_operator.decide.ports import Ports
 from sluice_operator.decide.references import Key
 from sluice_operator.decide.resolve import Installation, Missing, owner_of, resolve
 from sluice_operator.decide.status import next_look, status
+from sluice_operator.desired.activator_policy import activator_policy
 from sluice_operator.desired.manifest import Manifest, Owner
 from sluice_operator.desired.objects import desired_objects
 from sluice_operator.proxies.states import States
+from sluice_operator.scaling import Scaler, standing
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +76,8 @@ class Surroundings:
     states: States
     claims: Claims
     recorder: Recorder
+    activators: Activators
+    ports: Ports = field(default_factory=Ports)
 
 
 class Unwritten(Exception):
@@ -94,12 +101,18 @@ class Reconciler:
         self._states = surroundings.states
         self._claims = surroundings.claims
         self._recorder = surroundings.recorder
+        self._activators = surroundings.activators
+        self._ports = surroundings.ports
+        self._scaler = Scaler(self._objects, self._states, self._activators)
         self._installation = installation
         self._clock = clock
         self._trails: dict[Key, Trail] = {}
+        self.look_at: Callable[[Key], None] = lambda _: None
+        """Set by whoever owns the queue: a proxy that has to be looked at for another's sake."""
 
     async def reconcile(self, key: Key) -> float | None:
-        """In how many seconds to look again; None if the proxy is gone. Raises ApiError."""
+        """In how many seconds to look again; None if only an event can lead to anything, or the
+        proxy is gone. Raises ApiError."""
         with metrics.RECONCILE_SECONDS.time():
             try:
                 again = await self._reconcile(key)
@@ -114,25 +127,75 @@ class Reconciler:
         fresh = self._is_fresh_due(trail)
         manifest = await self._objects.proxy(key, fresh=fresh)
         if manifest is None or "deletionTimestamp" in manifest["metadata"]:
-            # The children go by their ownerReferences.
-            del self._trails[key]
+            await self._forget(key)
             return None
         try:
             proxy = parse(manifest)
         except InvalidManifest as error:
             again = await self._refuse(manifest, error, fresh=fresh)
             return self._restless(trail, again, settled=True)
-        observed = await self._objects.around(proxy, fresh=fresh)
+        observed = self._with_fallback(key, await self._objects.around(proxy, fresh=fresh))
         sight = Sight(observed.pods, await self._states.of(observed.pods))
         outcome = await self._act(proxy, observed, sight, trail)
+        outcome = await self._let_in(outcome, fresh=fresh)
         outcome = await self._poke(outcome, sight, key[0])
+        outcome = await self._rest(proxy, outcome, observed, sight)
         subject = Subject(manifest, proxy.spec.replicas, self._claims.overcommit(key))
         if outcome.failure is not None:
             await self._report_failure(subject, outcome, sight)
             raise outcome.failure.error
         again = await self._report(subject, outcome, sight)
         settled = outcome.settled and not outcomes.is_behind(outcome, sight)
+        if trail.memory.missing:
+            # Their shares are held for a while, whatever else happens.
+            again = HOLD_SECONDS if again is None else min(again, HOLD_SECONDS)
         return self._restless(trail, again, settled=settled)
+
+    async def _forget(self, key: Key) -> None:
+        """Children go by their ownerReferences; what has no owner goes now."""
+        if self._installation.activator_policies:
+            name = names.activator_policy(key[1], key[0])
+            await self._objects.withdraw("NetworkPolicy", self._installation.namespace, name)
+        self._ports.free(key)
+        del self._trails[key]
+
+    def _with_fallback(self, key: Key, observed: Observed) -> Observed:
+        """`observed` with who can stand in for the pods, and where."""
+        live = observed.children.get(("EndpointSlice", names.fallback_slice(key[1])))
+        moved = self._ports.see(key, 0 if live is None else slice_port(live))
+        if moved not in (None, key):
+            self.look_at(moved)
+        ready = self._activators.ready()
+        return replace(observed, activators=ready, port=self._ports.port(key))
+
+    async def _let_in(self, outcome: Outcome, *, fresh: bool) -> Outcome:
+        """The clients of the proxy to the activators: a policy stands before these."""
+        inputs = outcome.inputs
+        if not self._installation.activator_policies or inputs is None or outcome.suspended:
+            return outcome
+        if inputs.fallback is None or outcome.failure is not None:
+            return outcome
+        policy = activator_policy(inputs, inputs.fallback)
+        try:
+            todo = differing(policy, await self._objects.beside(policy, fresh=fresh))
+            if todo is not None:
+                await self._objects.apply(todo)
+        except ApiError as error:
+            return replace(outcome, failure=Failure(f"{_what(policy)}: {error.message}", error))
+        return outcome
+
+    async def _rest(
+        self, proxy: DatabaseProxy, outcome: Outcome, observed: Observed, sight: Sight
+    ) -> Outcome:
+        """Pauses, wakes, or brings the Deployment to the size that it shall have."""
+        if outcome.inputs is None:
+            return replace(outcome, pause=standing(observed, proxy.metadata.name))
+        try:
+            outcome = await self._scaler.scale(proxy.spec.auto_pause, outcome, observed, sight)
+        except ApiError as error:
+            what = f"the scale of Deployment {names.workload(proxy.metadata.name)}: {error.message}"
+            return replace(outcome, failure=Failure(what, error))
+        return outcome
 
     def _is_fresh_due(self, trail: Trail) -> bool:
         now = self._clock()
@@ -143,13 +206,14 @@ class Reconciler:
 
     async def _refuse(
         self, manifest: Mapping[str, Any], error: InvalidManifest, *, fresh: bool
-    ) -> float:
+    ) -> float | None:
         """Changes nothing, and goes on telling of what serves."""
         metadata = manifest["metadata"]
         owner = Owner(metadata["name"], metadata["namespace"], metadata["uid"])
         made = await self._objects.made((owner.namespace, owner.name), fresh=fresh)
         sight = Sight(made.pods, await self._states.of(made.pods))
         outcome = outcomes.refused(outcomes.invalid(error), made, owner)
+        outcome = replace(outcome, pause=standing(made, owner.name))
         return await self._report(Subject(manifest), outcome, sight)
 
     async def _act(
@@ -180,7 +244,7 @@ class Reconciler:
             done,
             deployment=applied.get(("Deployment", names.workload(proxy.metadata.name)), live),
             settled=resolution.division.settled and not is_new,
-            changes=changes(resolution.previous, live, inputs),
+            changes=changes(resolution.previous, inputs),
         )
 
     async def _plan(
@@ -235,7 +299,7 @@ class Reconciler:
         except ApiError as error:
             raise Unwritten(f"Pod {namespace}/{pod}", error) from error
 
-    async def _report(self, subject: Subject, outcome: Outcome, sight: Sight) -> float:
+    async def _report(self, subject: Subject, outcome: Outcome, sight: Sight) -> float | None:
         seen = outcomes.seen(subject, outcome, sight)
         metadata, now = subject.metadata, self._clock()
         old = subject.manifest.get("status") or {}
@@ -247,7 +311,11 @@ class Reconciler:
         if due:
             trail.written = now
         about = About(metadata["namespace"], metadata["name"], metadata["uid"])
-        await self._recorder.record(about, events(old, new, outcome.changes))
+        changed = outcome.changes
+        if woke(old, new):
+            wake = await self._states.wake((about.namespace, about.name), self._activators.ready())
+            changed = replace(changed, woken=wake)
+        await self._recorder.record(about, events(old, new, changed))
         return next_look(seen)
 
     async def _report_failure(self, subject: Subject, outcome: Outcome, sight: Sight) -> None:
@@ -271,14 +339,15 @@ class Reconciler:
         except Gone:
             return  # deleted meanwhile
 
-    def _restless(self, trail: Trail, again: float, *, settled: bool) -> float:
+    def _restless(self, trail: Trail, again: float | None, *, settled: bool) -> float | None:
         """Sooner than otherwise while pods are awaited, of which no event tells."""
         if settled:
             trail.restless_since = None
             return again
         now = self._clock()
         trail.restless_since = now if trail.restless_since is None else trail.restless_since
-        return min(again, SOON if now - trail.restless_since < SOON_FOR else LATER)
+        soon = SOON if now - trail.restless_since < SOON_FOR else LATER
+        return soon if again is None else min(again, soon)
 
 
 def _unwritten(done: Outcome, failed: Unwritten) -> Outcome:

@@ -33,6 +33,7 @@ class SimulatedPod:
     draining: bool = False
     silent: bool = False
     knows: bool = False
+    seen: bool = False
     open: int = 0
     busy: int = 0
     limit: int = 0
@@ -53,6 +54,7 @@ class World:
     made: int = 0
     now: float = 0.0
     settled: bool = False
+    asleep: bool = False
 
     def open(self) -> int:
         return sum(pod.open for pod in self.pods) + sum(ghost.open for ghost, _ in self.ghosts)
@@ -65,14 +67,17 @@ class World:
                 replicas=self.replicas,
                 budget=self._known_budget(),
                 fleet=self.documents[-1] if self.documents else Fleet(),
-                members=tuple(self._member(pod) for pod in self.pods),
+                members=tuple(self._member(pod) for pod in self.pods if pod.seen),
                 memory=self.memory,
                 now=self.now,
+                asleep=bool(self.documents) and self.deployed == 0,
             )
         )
         self.memory, self.settled = division.memory, division.settled
         if not self.documents or division.fleet != self.documents[-1]:
             self.documents.append(division.fleet)
+        if self.asleep:
+            return
         if division.fits or not self.deployed or self.replicas < self.deployed:
             self.deployed = self.replicas
 
@@ -108,6 +113,13 @@ class World:
         for pod in alive[self.deployed :]:
             pod.terminating = True
 
+    def pause(self) -> None:
+        self.asleep, self.deployed = True, 0
+
+    def wake(self) -> None:
+        """As an activator does: the operator may learn of it much later."""
+        self.asleep, self.deployed = False, self.replicas
+
     def start(self) -> None:
         self.made += 1
         self.pods.append(SimulatedPod(f"p{self.made}", len(self.documents) - 1))
@@ -115,7 +127,10 @@ class World:
     def _live(self, pod: SimulatedPod) -> None:
         dice = self.dice
         if not pod.running:
-            pod.running = dice.random() < 0.3
+            pod.running = pod.seen and dice.random() < 0.3
+            if not pod.seen and dice.random() < 0.5:
+                # Its event comes late, too, but sooner than volumes and containers.
+                pod.seen, pod.document = True, len(self.documents) - 1
         elif pod.draining and pod.busy == 0 and dice.random() < 0.3:
             self.pods.remove(pod)
             return
@@ -135,8 +150,10 @@ class World:
     def _work(self, pod: SimulatedPod) -> None:
         dice = self.dice
         pod.busy = max(0, min(pod.busy, pod.open) - (dice.random() < 0.3) * dice.randrange(4))
+        pod.busy = pod.busy // 2 if self.asleep else pod.busy
         pod.open = max(pod.busy, min(pod.open, pod.limit))
-        if dice.random() < 0.7:
+        # It is put to sleep because nobody comes any more.
+        if not self.asleep and dice.random() < 0.7:
             pod.open = max(pod.open, pod.limit)
             pod.busy = dice.randint(pod.busy, pod.open)
 
@@ -174,6 +191,67 @@ def test_the_budget_holds_at_every_moment(seed: int, budget: int) -> None:
             assert world.open() <= max(budget, starters), (number, world.pods, world.documents[-2:])
         if dice.random() < 0.05 and rules.smallest_budget(5) <= budget:
             trouble(world, dice)
+
+
+@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("budget", [7, 15, 90, 450])
+@pytest.mark.parametrize("diligence", [0.02, 0.5])
+def test_the_budget_holds_for_who_sleeps_and_wakes(
+    seed: int, budget: int, diligence: float
+) -> None:
+    """Pods that are woken begin by what the document says, whether an operator looks or not."""
+    dice = random.Random(seed)
+    world = World(dice, budget, replicas=dice.randint(1, 3))
+    world.operate()
+    woken = 0
+    for number in range(900):
+        if dice.random() < diligence:
+            world.operate()
+        world.step()
+        assert world.open() <= max(budget, len(world.pods)), (number, world.pods, world.documents)
+        if world.asleep and not world.pods and dice.random() < 0.1:
+            world.wake()
+            woken += 1
+        elif not world.asleep and dice.random() < 0.03:
+            world.pause()
+    assert woken
+
+
+@pytest.mark.parametrize("budget", [15, 90, 450])
+@pytest.mark.parametrize("replicas", [1, 2, 4])
+def test_who_wakes_without_an_operator_has_most_of_the_budget(budget: int, replicas: int) -> None:
+    """All but the part of one pod, which may come beside those that are woken."""
+    world = World(random.Random(budget), budget, replicas)
+    until_rest(world)
+    world.pause()
+    for _ in range(300):
+        world.operate()
+        world.step()
+    documents = len(world.documents)
+    world.wake()
+    for _ in range(100):
+        world.step()
+    assert [pod.limit for pod in world.pods] == [budget // (replicas + 1)] * replicas
+    assert len(world.documents) == documents
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 4])
+def test_an_operator_that_looks_leaves_the_document_to_those_that_wake(replicas: int) -> None:
+    """Else they would read one by which they have next to nothing, while clients wait."""
+    world = World(random.Random(replicas), 90, replicas)
+    until_rest(world)
+    world.pause()
+    for _ in range(300):
+        world.operate()
+        world.step()
+    documents = len(world.documents)
+    world.wake()
+    while not all(pod.running for pod in world.pods) or len(world.pods) < replicas:
+        world.operate()
+        assert len(world.documents) == documents
+        world.step()
+    assert [pod.limit for pod in world.pods] == [90 // (replicas + 1)] * replicas
+    until_rest(world)
 
 
 def named(world: World) -> dict[str, int]:

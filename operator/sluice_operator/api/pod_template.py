@@ -26,9 +26,6 @@ from sluice_operator.api.model import (
 from sluice_operator.api.resources import Resources
 from sluice_operator.api.scheduling import Affinity, Toleration, TopologySpreadConstraint
 
-PRE_STOP_SECONDS = 2
-"""How long a pod that shall end still takes new clients: until every node knows that it leaves."""
-
 LINGER_SECONDS = 15
 """How long a pod that shall end waits for one more client: a node may learn late that it leaves."""
 

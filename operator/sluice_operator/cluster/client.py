@@ -1,8 +1,9 @@
 """A small adapter over the official client: plain manifests in, plain manifests out."""
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,6 +21,8 @@ Manifest = dict[str, Any]
 REQUEST_SECONDS = 20.0
 
 _OURS = {"fieldManager": names.FIELD_MANAGER}
+_SCALES = {"fieldManager": f"{names.FIELD_MANAGER}-scale"}
+"""Another one: what a server-side apply of ours leaves out is not taken from this one."""
 
 
 async def connect() -> "Client":
@@ -57,10 +60,17 @@ class Client:
 
     async def list(self, kind: str, namespace: str, labels: Mapping[str, str]) -> list[Manifest]:
         """The objects that carry all of `labels`, with kind and apiVersion filled in."""
-        selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-        where = KINDS[kind]
-        found = await self._request("GET", where.path(namespace), {"labelSelector": selector})
-        return [{**item, "kind": kind, "apiVersion": where.api_version} for item in found["items"]]
+        return [*(await self.list_at(kind, namespace, labels))[0]]
+
+    async def list_at(
+        self, kind: str, namespace: str, labels: Mapping[str, str]
+    ) -> tuple[Sequence[Manifest], str]:
+        """As `list`, and the version from which a watch goes on."""
+        where, query = KINDS[kind], {"labelSelector": _selector(labels)}
+        found = await self._request("GET", where.path(namespace), query)
+        version = str(found["metadata"]["resourceVersion"])
+        known = {"kind": kind, "apiVersion": where.api_version}
+        return [{**item, **known} for item in found["items"]], version
 
     async def apply(self, manifest: Manifest) -> Manifest:
         """Server-side apply: `manifest` holds exactly the fields that are ours."""
@@ -93,6 +103,36 @@ class Client:
         path = KINDS[kind].path(namespace, name)
         return await self._request("PATCH", path, _OURS, change, "application/merge-patch+json")
 
+    async def scale(self, manifest: Mapping[str, Any], replicas: int) -> Manifest:
+        """Gives `manifest`, a Deployment as it was read, so many pods; the answer is its Scale.
+
+        Raises Conflict if anybody has written the Deployment since.
+        """
+        seen = {"resourceVersion": manifest["metadata"]["resourceVersion"]}
+        change = {"metadata": seen, "spec": {"replicas": replicas}}
+        path = self._path(manifest, "scale")
+        return await self._request("PATCH", path, _SCALES, change, "application/merge-patch+json")
+
+    async def watch(
+        self, kind: str, namespace: str, labels: Mapping[str, str], version: str, seconds: int
+    ) -> AsyncIterator[Manifest]:
+        """Events from `version` on, for so many seconds at most; raises ApiError."""
+        query = {
+            "labelSelector": _selector(labels),
+            "watch": "1",
+            "resourceVersion": version,
+            "timeoutSeconds": str(seconds),
+        }
+        with _no_answer():
+            answer = await self._call(seconds + 5, "GET", KINDS[kind].path(namespace), query)
+            try:
+                if answer.status != 200:
+                    _answer(answer.status, await answer.read())
+                async for line in answer.response.content:
+                    yield json.loads(line)
+            finally:
+                answer.response.close()
+
     async def is_served(self, kind: str) -> bool:
         """Whether the API server knows the kind at all."""
         where = KINDS[kind]
@@ -112,7 +152,7 @@ class Client:
             "application/apply-patch+yaml",
         )
 
-    def _path(self, manifest: Manifest, part: str = "") -> str:
+    def _path(self, manifest: Mapping[str, Any], part: str = "") -> str:
         metadata = manifest["metadata"]
         return KINDS[manifest["kind"]].path(metadata["namespace"], metadata["name"], part)
 
@@ -125,9 +165,25 @@ class Client:
         content_type: str = "",
         seconds: float = REQUEST_SECONDS,
     ) -> Manifest:
+        with _no_answer():
+            answer = await self._call(seconds, method, path, query, body, content_type)
+            content = await answer.read()
+        return _answer(answer.status, content)
+
+    async def _call(
+        self,
+        seconds: float,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Manifest | None = None,
+        content_type: str = "",
+    ) -> Any:
+        """The answer as the library gives it, its content yet to be read."""
         headers = {"Accept": "application/json"}
         if content_type:
             headers["Content-Type"] = content_type
+        metrics.REQUESTS.labels(method).inc()
         call = await self._api.param_serialize(
             method,
             f"{path}?{urlencode(query)}" if query else path,
@@ -135,13 +191,19 @@ class Client:
             body=body,
             auth_settings=["BearerToken"],
         )
-        metrics.REQUESTS.labels(method).inc()
-        try:
-            answer = await self._api.call_api(*call, _request_timeout=seconds)
-            content = await answer.read()  # type: ignore[no-untyped-call]
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(0, "NoAnswer", str(error) or type(error).__name__) from error
-        return _answer(answer.status, content)
+        return await self._api.call_api(*call, _request_timeout=seconds)
+
+
+@contextlib.contextmanager
+def _no_answer() -> Iterator[None]:
+    try:
+        yield
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise Unavailable(0, "NoAnswer", str(error) or type(error).__name__) from error
+
+
+def _selector(labels: Mapping[str, str]) -> str:
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
 
 def _answer(status: int, content: bytes) -> Manifest:

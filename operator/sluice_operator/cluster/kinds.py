@@ -22,6 +22,7 @@ class Kind:
 KINDS = {
     names.KIND: Kind(names.API_VERSION, names.PLURAL),
     "Deployment": Kind("apps/v1", "deployments"),
+    "EndpointSlice": Kind("discovery.k8s.io/v1", "endpointslices"),
     "Event": Kind("v1", "events"),
     "Lease": Kind("coordination.k8s.io/v1", "leases"),
     "NetworkPolicy": Kind("networking.k8s.io/v1", "networkpolicies"),

@@ -6,8 +6,9 @@ something went away.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from sluice_operator import metrics, names
 from sluice_operator.api.v1alpha1 import DatabaseProxy
@@ -29,6 +30,9 @@ from sluice_operator.desired.credentials import secret_names
 
 OURS = (*names.CHILD_KINDS, "Pod")
 """Kinds of what carries our labels."""
+
+ONLY = {"EndpointSlice": {names.SLICE_MANAGED_BY: names.SLICE_MANAGER}}
+"""Those of the EndpointSlice controller carry the labels of our Services."""
 
 
 class Objects:
@@ -96,6 +100,28 @@ class Objects:
         change = {"metadata": {"annotations": {key: value}}}
         self._wrote({**await self._client.merge(kind, namespace, name, change), "kind": kind})
 
+    async def scale(self, deployment: Mapping[str, Any], replicas: int) -> Manifest:
+        """The Deployment with so many pods. Raises Conflict if it was written since it was read."""
+        scaled = await self._client.scale(deployment, replicas)
+        version = scaled["metadata"]["resourceVersion"]
+        return self._wrote(
+            {
+                **deployment,
+                "metadata": {**deployment["metadata"], "resourceVersion": version},
+                "spec": {**deployment["spec"], "replicas": replicas},
+            }
+        )
+
+    async def beside(self, manifest: Manifest, *, fresh: bool) -> Manifest | None:
+        """What there is of `manifest`, an object that is no child of a proxy."""
+        return await self._one(object_key(manifest), fresh=fresh)
+
+    async def withdraw(self, kind: str, namespace: str, name: str) -> None:
+        """Deletes an object that is no child, if it is there."""
+        live = await self._one((kind, namespace, name), fresh=True)
+        if live is not None:
+            await self.delete(live)
+
     async def delete(self, manifest: Manifest) -> None:
         await self._client.delete(manifest)
         metrics.WRITES.labels(manifest["kind"]).inc()
@@ -133,7 +159,7 @@ class Objects:
     async def _list_anew(self, namespace: str, name: str) -> None:
         labels = {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_INSTANCE: name}
         listed = await asyncio.gather(
-            *(self._client.list(kind, namespace, labels) for kind in OURS)
+            *(self._client.list(kind, namespace, labels | ONLY.get(kind, {})) for kind in OURS)
         )
         found = {object_key(item): item for items in listed for item in items}
         known = {object_key(item) for item in self._store.of_proxy(namespace, name)}

@@ -82,6 +82,10 @@ class Store:
         """Everything that carries our labels and the name of this proxy."""
         return [self._objects[key] for key in sorted(self._of_proxy.get((namespace, name), ()))]
 
+    def proxies(self) -> list[tuple[str, str]]:
+        """Namespace and name of every DatabaseProxy."""
+        return sorted(key[1:] for key in self._objects if key[0] == names.KIND)
+
     def __len__(self) -> int:
         return len(self._objects)
 

@@ -63,7 +63,8 @@ class Memory:
 class Question:
     """`fleet` is what the present document says, `budget` is B, None if no pod tells it.
 
-    `members` come in the order in which they are served when there is not enough.
+    `members` come in the order in which they are served when there is not enough. `asleep`:
+    the Deployment shall have no pod, and somebody else may wake it to `replicas`.
     """
 
     replicas: int
@@ -72,6 +73,7 @@ class Question:
     members: tuple[Member, ...] = ()
     memory: Memory = field(default_factory=Memory)
     now: float = 0.0
+    asleep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,11 @@ def starters_share(budget: int, replicas: int) -> int:
     return max(1, budget // (STARTERS * (replicas + 1)))
 
 
+def wake_share(budget: int, replicas: int) -> int:
+    """What a pod takes that was woken while no operator looked: as `starters_share`, of all."""
+    return budget // (replicas + 1)
+
+
 def even(amount: int, count: int) -> list[int]:
     """`amount` in `count` parts that differ by one at most, larger ones first."""
     if count == 0:
@@ -125,9 +132,9 @@ def even(amount: int, count: int) -> list[int]:
 def _budget(question: Question) -> int | None:
     """B, or what it was: pods that have no share open nothing, and so never ask the server.
 
-    If it has become smaller, they take that much less by themselves.
+    Who sleeps asks nobody. If it has become smaller, they take that much less by themselves.
     """
-    if question.budget is None and any(member.answers for member in question.members):
+    if question.budget is None and (question.asleep or any(m.answers for m in question.members)):
         return question.fleet.total or None
     return question.budget
 
@@ -206,18 +213,17 @@ class _Ledger:
             if not (m.answers or self._is_out_of_reach(m))
         ]
         self._starting = len(starting)
-        places = max(question.replicas + 1, self._starting)
+        # Pods that the Deployment is yet to make share already, those that start do not.
+        living = sum(not member.terminating for member in question.members)
+        self._coming = max(0, question.replicas - living)
+        wished, places = self._beginnings(question)
         left = max(0, budget - self._held() - self._shared()) // places
-        wished = starters_share(budget, question.replicas)
         self._others = min(wished, left)
         # The first document had no shares yet, and large parts: who started by it is here.
         most = max(self._others, self._unnamed if question.fleet.total else 0)
         self._spare = sum(max(most, ceiling) for ceiling in starting)
         self._spare += most * (places - len(starting))
         self._may_grow = _agreed(question.members)
-        # Pods that the Deployment is yet to make share already, those that start do not.
-        living = sum(not member.terminating for member in question.members)
-        self._coming = max(0, question.replicas - living)
         self._is_calm = self._may_grow and not (
             self._fixed or self._missing or self._starting or self._coming
         )
@@ -226,6 +232,21 @@ class _Ledger:
         if self._lacks:
             self._spare = max(self._spare, wished * places)
         self._targets = self._aims()
+
+    def _beginnings(self, question: Question) -> tuple[int, int]:
+        """What a pod without a name is meant to have, and how many of them may come.
+
+        Until all that were woken run, the document stays what they wake by.
+        """
+        woken, usual = (
+            share(self._budget, question.replicas) for share in (wake_share, starters_share)
+        )
+        awaited = self._starting + self._coming
+        is_known = any(m.name in self._named for m in question.members if not m.terminating)
+        is_waking = question.fleet.total > 0 and not is_known and self._unnamed > usual
+        if question.asleep or (is_waking and awaited):
+            return woken, awaited + 1
+        return usual, max(question.replicas + 1, self._starting)
 
     def fleet(self) -> Fleet:
         shares = {**self._kept(), **self._given()}

@@ -8,6 +8,7 @@ from sluice_operator.api.v1alpha1 import Spec
 from sluice_operator.decide import budget
 from sluice_operator.decide.budget import Division, Member, Memory, Question
 from sluice_operator.decide.observed import Observed, Pod
+from sluice_operator.decide.pause import scale_of
 from sluice_operator.decide.state import ProxyState
 from sluice_proxy.config import Fleet, ProxyConfig, digest, dump
 
@@ -21,7 +22,9 @@ class Crew:
     memory: Memory
 
 
-def division(spec: Spec, previous: ProxyConfig | None, crew: Crew, now: float) -> Division:
+def division(
+    spec: Spec, previous: ProxyConfig | None, crew: Crew, now: float, *, asleep: bool = False
+) -> Division:
     """The shares of the budget from now on; `now` is seconds."""
     present = Fleet() if previous is None else previous.fleet
     served = "" if previous is None else digest(dump(previous))
@@ -33,6 +36,7 @@ def division(spec: Spec, previous: ProxyConfig | None, crew: Crew, now: float) -
             members=members(crew, served),
             memory=crew.memory,
             now=now,
+            asleep=asleep,
         )
     )
     if previous is None:
@@ -65,12 +69,12 @@ def known_budget(
 
 
 def replicas(spec: Spec, observed: Observed, proxy: str, *, fits: bool) -> int:
-    """How many pods the Deployment may have: more of them only when there is room for all."""
-    live = observed.children.get(("Deployment", names.workload(proxy)))
-    if live is None or fits:
-        return spec.replicas
-    present: int = live["spec"].get("replicas", 1)
-    return min(present, spec.replicas)
+    """How many pods the Deployment may have: more of them only when there is room for all.
+
+    One that sleeps has the room of all that may be woken.
+    """
+    present = scale_of(observed.children.get(("Deployment", names.workload(proxy))))
+    return min(present, spec.replicas) if present and not fits else spec.replicas
 
 
 def _member(pod: Pod, state: ProxyState | None, served: str) -> Member:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sluice_operator import names
 from sluice_operator.desired.credentials import Secrets
+from sluice_operator.desired.inputs import Activator
 from sluice_operator.desired.manifest import Manifest
 
 ChildKey = tuple[str, str]
@@ -55,6 +56,7 @@ class Observed:
     """The world around one DatabaseProxy; `secrets` are those its spec refers to.
 
     `unreadable` are Services that a target may mean and that the operator may not read.
+    `activators` are those that can stand in for its pods, at `port`.
     """
 
     secrets: Secrets
@@ -62,6 +64,8 @@ class Observed:
     children: Children
     pods: tuple[Pod, ...]
     unreadable: frozenset[tuple[str, str]] = frozenset()
+    activators: tuple[Activator, ...] = ()
+    port: int = 0
 
 
 def child_key(manifest: Mapping[str, Any]) -> ChildKey:

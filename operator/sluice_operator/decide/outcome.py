@@ -10,6 +10,7 @@ from sluice_operator.api.manifest import InvalidManifest
 from sluice_operator.decide.events import Changes
 from sluice_operator.decide.observed import ChildKey, Children, Observed, Pod
 from sluice_operator.decide.overcommit import Overcommit
+from sluice_operator.decide.pause import Pause
 from sluice_operator.decide.resolve import Missing, is_owned
 from sluice_operator.decide.seen import Seen, Standing
 from sluice_operator.decide.state import ProxyState
@@ -29,7 +30,7 @@ class Failure:
 class Outcome:
     """What was planned and applied. `config_hash` names the document that is on the cluster.
 
-    `settled` is False while something is waited for that no event will tell. `standing` is
+    `pause` tells whether it sleeps. `settled` is False while something is waited for that no event will tell. `standing` is
     what there was before, where `inputs` is None.
     """
 
@@ -42,6 +43,7 @@ class Outcome:
     changes: Changes = field(default_factory=Changes)
     standing: Standing | None = None
     failure: Failure | None = None
+    pause: Pause = Pause()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,4 +142,5 @@ def seen(proxy: Subject, outcome: Outcome, sight: Sight) -> Seen:
         overcommit=proxy.overcommit,
         standing=outcome.standing,
         failure="" if outcome.failure is None else outcome.failure.what,
+        pause=outcome.pause,
     )

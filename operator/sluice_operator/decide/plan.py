@@ -43,6 +43,12 @@ def plan(desired: Sequence[Manifest], live: Children, owner: Owner) -> Plan:
     )
 
 
+def differing(wanted: Manifest, live: Mapping[str, Any] | None) -> Manifest | None:
+    """`wanted` as it is to be applied; None where `live` is that already."""
+    stamped = _stamped(wanted)
+    return None if _holds(live, stamped) else stamped
+
+
 def _stamped(manifest: Manifest) -> Manifest:
     """`manifest` with the hash of itself, by which a field that is gone is noticed."""
     metadata = manifest["metadata"]

@@ -9,9 +9,11 @@ from sluice_operator.api import conditions
 from sluice_operator.api.v1alpha1 import DatabaseProxy
 from sluice_operator.decide import egress
 from sluice_operator.decide.budget import Division, Memory
+from sluice_operator.decide.fallback import fallback
 from sluice_operator.decide.fleet import Crew, division
 from sluice_operator.decide.fleet import replicas as allowed_replicas
 from sluice_operator.decide.observed import Observed, secret_data
+from sluice_operator.decide.pause import scale_of
 from sluice_operator.desired import credentials, validity
 from sluice_operator.desired.certificates import Issued, Kept, Pair, issued
 from sluice_operator.desired.config_secret import proxy_config
@@ -83,14 +85,20 @@ def resolve(
     config, missing = _chosen(proxy, observed, previous, certificates, now)
     if config is None:
         return Resolution(None, missing)
-    divided = division(proxy.spec, previous, crew, now)
+    live = scale_of(observed.children.get(("Deployment", names.workload(owner.name))))
+    divided = division(proxy.spec, previous, crew, now, asleep=live == 0)
+    stand_in = fallback(proxy.spec, observed, owner, installation.activators)
     rules = egress.egress(proxy.spec, owner.namespace, observed.services)
     replicas = allowed_replicas(proxy.spec, observed, owner.name, fits=divided.fits)
     inputs = Inputs(
         owner=owner,
         spec=proxy.spec.model_copy(update={"replicas": replicas}),
         config=replace(
-            config, fleet=divided.fleet, peers=names.peers_host(owner.name, owner.namespace)
+            config,
+            fleet=divided.fleet,
+            peers=names.peers_host(owner.name, owner.namespace),
+            activators=installation.activators,
+            uid="" if stand_in is None else owner.uid,
         ),
         issued=certificates,
         ca=_ca(proxy, observed, certificates),
@@ -99,6 +107,7 @@ def resolve(
         operator_namespace=installation.namespace,
         monitoring_namespaces=installation.monitoring_namespaces,
         notes=_notes(proxy, observed, rules, now),
+        fallback=stand_in,
     )
     return Resolution(inputs, missing, previous, divided)
 

@@ -47,7 +47,8 @@ class ProxyState:
 
     `pod` is the pod's own name for itself. `fleet_budget` is B, what all pods together may
     open, as this pod computes it; None before it has asked the server. A `draining` pod
-    takes no new clients. Proxies of before these were told leave out pod and fleet_budget.
+    serves who is there. `idle_seconds` is for how long no client has been there, 0 while one is.
+    Proxies of before these were told leave out pod, fleet_budget and idle_seconds.
     """
 
     config_hash: str
@@ -57,6 +58,7 @@ class ProxyState:
     pod: str = ""
     fleet_budget: int | None = None
     draining: bool = False
+    idle_seconds: float | None = None
 
 
 def parse_state(document: Any) -> ProxyState | None:
@@ -71,6 +73,7 @@ def parse_state(document: Any) -> ProxyState | None:
             pod=str(document.get("pod") or ""),
             fleet_budget=_number(document.get("fleetBudget")),
             draining=bool(document.get("draining")),
+            idle_seconds=_seconds(document.get("idleSeconds")),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
@@ -92,3 +95,7 @@ def _target(item: Mapping[str, Any]) -> TargetState:
 
 def _number(value: Any) -> int | None:
     return None if value is None else int(value)
+
+
+def _seconds(value: Any) -> float | None:
+    return None if value is None else float(value)

@@ -64,6 +64,7 @@ def proxy_config(
         pool=_pool(spec),
         fleet=fleet,
         drain_seconds=spec.pod_template.drain_seconds,
+        linger_seconds=spec.pod_template.linger_seconds,
         debug_logging=spec.debug_logging,
     )
     grace = {

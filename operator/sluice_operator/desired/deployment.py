@@ -1,13 +1,13 @@
 """The Deployment of the proxy's pods.
 
 Nothing of a Secret and nothing of the operator's version is in the pod template: neither
-a changed password nor a new operator restarts a proxy.
+a changed password nor a new operator restarts a proxy. Nor is the number of pods in here: who
+applies that would undo a wake that it has not seen yet (`decide.scale`).
 """
 
 from typing import Any
 
 from sluice_operator import names
-from sluice_operator.api.pod_template import PRE_STOP_SECONDS
 from sluice_operator.desired.inputs import Inputs
 from sluice_operator.desired.manifest import Manifest, manifest
 from sluice_operator.desired.pod_template import (
@@ -17,7 +17,14 @@ from sluice_operator.desired.pod_template import (
     resources,
     security_context,
 )
-from sluice_proxy.config import ADMIN_PORT, CLIENT_PORT, CONFIG_KEY, POD_IP, POD_NAME
+from sluice_proxy.config import (
+    ACTIVATOR_PORT,
+    ADMIN_PORT,
+    CLIENT_PORT,
+    CONFIG_KEY,
+    POD_IP,
+    POD_NAME,
+)
 
 
 def deployment(inputs: Inputs) -> Manifest:
@@ -26,7 +33,6 @@ def deployment(inputs: Inputs) -> Manifest:
     return {
         **manifest("apps/v1", "Deployment", names.workload(owner.name), owner),
         "spec": {
-            "replicas": inputs.spec.replicas,
             "selector": {"matchLabels": selector},
             # A new pod serves before an old one drains: clients always find a door.
             "strategy": {
@@ -69,11 +75,10 @@ def _container(inputs: Inputs) -> dict[str, Any]:
         "ports": [
             {"name": names.CLIENT_PORT_NAME, "containerPort": CLIENT_PORT, "protocol": "TCP"},
             {"name": names.ADMIN_PORT_NAME, "containerPort": ADMIN_PORT, "protocol": "TCP"},
+            {"name": names.ACTIVATOR_PORT_NAME, "containerPort": ACTIVATOR_PORT, "protocol": "TCP"},
         ],
         "readinessProbe": _probe("/readyz", period=1, timeout=2, failures=3),
         "livenessProbe": _probe("/healthz", period=10, timeout=5, failures=3),
-        # Until every node knows that the pod leaves, it goes on taking clients.
-        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
         "resources": resources(inputs.spec.pod_template),
         "securityContext": {
             "allowPrivilegeEscalation": False,

@@ -44,13 +44,36 @@ class ProxyImage:
 
 
 @dataclass(frozen=True, slots=True)
+class Activator:
+    """A pod that stands in for proxies that have none: its address, and the node it is on."""
+
+    ip: str
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """What stands in for a proxy without pods: `port` is the proxy's own at all `activators`.
+
+    `replicas` is to how many pods they wake it; `trouble` what keeps these from coming up, in
+    words for clients; empty if nothing does.
+    """
+
+    port: int
+    activators: tuple[Activator, ...]
+    replicas: int
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """The resolved wishes: nothing here needs another look at the cluster.
 
     `issued` is None where the user brings the certificate; `ca` is the PEM that clients
     verify it with, empty if unknown. `operator_namespace` is whence `/state` is read, and
     `monitoring_namespaces` are those whence metrics are. `notes` are what the user should
-    know although all of it can be done.
+    know although all of it can be done. `fallback` is None where nothing stands in for pods
+    that are not there.
     """
 
     owner: Owner
@@ -63,6 +86,7 @@ class Inputs:
     operator_namespace: str
     monitoring_namespaces: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    fallback: Fallback | None = None
 
     @property
     def config_hash(self) -> str:

@@ -1,12 +1,13 @@
 """Who may reach the proxy's pods, and what they may reach: nothing else, both ways."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sluice_operator import names
-from sluice_operator.api.network import NetworkPolicyPeer
+from sluice_operator.api.network import Network, NetworkPolicyPeer
 from sluice_operator.desired.inputs import Egress, Inputs, Port, ToPods
 from sluice_operator.desired.manifest import Manifest, manifest
-from sluice_proxy.config import ADMIN_PORT, CLIENT_PORT
+from sluice_proxy.config import ACTIVATOR_PORT, ADMIN_PORT, CLIENT_PORT, HELLO_PORT
 
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 """The label that Kubernetes itself puts on every namespace."""
@@ -23,10 +24,12 @@ def network_policy(inputs: Inputs) -> Manifest:
                 _clients(inputs),
                 {"from": [_peers(owner.name)], "ports": [_tcp(CLIENT_PORT)]},
                 _readers(inputs),
+                *_activators(inputs, "from", _tcp(ACTIVATOR_PORT)),
             ],
             "egress": [
                 *(_egress(egress) for egress in inputs.egress),
                 {"to": [_peers(owner.name)], "ports": [_tcp(CLIENT_PORT)]},
+                *_activators(inputs, "to", {"protocol": "UDP", "port": HELLO_PORT}),
                 _dns(),
             ],
         },
@@ -37,6 +40,29 @@ def _clients(inputs: Inputs) -> dict[str, Any]:
     allowed = inputs.spec.network.allowed_clients
     peers = [_peer(peer) for peer in allowed] or [{"podSelector": {}}]
     return {"from": peers, "ports": [_tcp(CLIENT_PORT)]}
+
+
+def client_peers(network: Network, namespace: str) -> list[dict[str, Any]]:
+    """The proxy's clients as peers for a policy in any namespace; `namespace` is the proxy's."""
+    peers = [_peer(peer) for peer in network.allowed_clients] or [{"podSelector": {}}]
+    return [_in(namespace, peer) for peer in peers]
+
+
+def _in(namespace: str, peer: Mapping[str, Any]) -> dict[str, Any]:
+    """Pods of no named namespace are those of the policy's own."""
+    own = {} if "namespaceSelector" in peer or "ipBlock" in peer else _namespace(namespace)
+    return {**peer, **own}
+
+
+def _activators(inputs: Inputs, way: str, port: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """They hand over the clients that they held, and are told when a pod begins to listen."""
+    if inputs.fallback is None:
+        return []
+    peer = {
+        **_namespace(inputs.operator_namespace),
+        "podSelector": {"matchLabels": dict(names.ACTIVATOR_LABELS)},
+    }
+    return [{way: [peer], "ports": [dict(port)]}]
 
 
 def _peer(peer: NetworkPolicyPeer) -> dict[str, Any]:

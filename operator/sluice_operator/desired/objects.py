@@ -2,6 +2,7 @@
 
 from sluice_operator.desired.config_secret import config_secret
 from sluice_operator.desired.deployment import deployment
+from sluice_operator.desired.fallback_slice import fallback_slices
 from sluice_operator.desired.inputs import Inputs
 from sluice_operator.desired.manifest import Manifest
 from sluice_operator.desired.network_policy import network_policy
@@ -20,6 +21,7 @@ def desired_objects(inputs: Inputs) -> tuple[Manifest, ...]:
         network_policy(inputs),
         service(inputs.owner),
         peers_service(inputs.owner),
+        *fallback_slices(inputs),
         *pod_disruption_budgets(inputs),
         deployment(inputs),
     )

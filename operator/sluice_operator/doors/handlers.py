@@ -21,6 +21,7 @@ CHILDREN = (
     ("policy", "v1", "poddisruptionbudgets"),
     ("", "v1", "serviceaccounts"),
     ("", "v1", "pods"),
+    ("discovery.k8s.io", "v1", "endpointslices"),
 )
 REFERABLE = (("", "v1", "secrets"), ("", "v1", "services"))
 WATCHED = (PROXIES, *CHILDREN, *REFERABLE)

@@ -26,6 +26,8 @@ def operator_settings() -> kopf.OperatorSettings:
     settings.watching.chunk_size = 500
     for _, _, kind in CHILDREN:
         settings.watching.label_selectors[kind] = OURS
+    # The EndpointSlice controller's carry our labels, too: it takes them from the Service.
+    settings.watching.label_selectors["endpointslices"] = f"{names.SLICE_MANAGED_BY}={names.GROUP}"
     # Releases of Helm are Secrets too, large ones, and none of our business.
     settings.watching.field_selectors["secrets"] = "type!=helm.sh/release.v1"
     settings.networking.request_timeout = 30

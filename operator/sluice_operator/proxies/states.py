@@ -2,11 +2,15 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import aiohttp
 
 from sluice_operator.decide.observed import Pod
+from sluice_operator.decide.references import Key
 from sluice_operator.decide.state import ProxyState, parse_state
+from sluice_operator.decide.wake import Wake, parse_wake
+from sluice_operator.desired.inputs import Activator
 from sluice_proxy.config import ADMIN_PORT
 
 ANSWER_SECONDS = 2.0
@@ -36,10 +40,21 @@ class States:
             if answer is not None and answer.pod in ("", pod.name)
         }
 
+    async def wake(self, key: Key, activators: Iterable[Activator]) -> Wake | None:
+        """The last wake of a proxy, by whichever activator did it."""
+        path = f"/wakes/{key[0]}/{key[1]}"
+        answers = await asyncio.gather(*(self._get(item.ip, path) for item in activators))
+        told = filter(None, map(parse_wake, answers))
+        return max(told, key=lambda wake: wake.at, default=None)
+
     async def _ask(self, ip: str) -> ProxyState | None:
+        return parse_state(await self._get(ip, "/state"))
+
+    async def _get(self, ip: str, path: str) -> Any:
+        """What JSON says there; None for whoever does not answer with any."""
         host = f"[{ip}]" if ":" in ip else ip
         try:
-            async with self._session.get(f"http://{host}:{self._port}/state") as answer:
-                return parse_state(await answer.json(content_type=None))
+            async with self._session.get(f"http://{host}:{self._port}{path}") as answer:
+                return await answer.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, ValueError):
             return None

@@ -5,10 +5,14 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sluice_operator.cluster.errors import ApiError
+from sluice_operator.cluster.errors import ApiError, Conflict
 from sluice_operator.cluster.store import Store, object_key
 from sluice_operator.decide.observed import Pod
+from sluice_operator.decide.pause import Wakers
+from sluice_operator.decide.references import Key
 from sluice_operator.decide.state import PoolState, ProxyState, TargetState
+from sluice_operator.decide.wake import Wake
+from sluice_operator.desired.inputs import Activator
 from sluice_testing.specs import manifest
 
 KEY = ("shop", "orders")
@@ -23,6 +27,7 @@ class Api:
         self.refuse: dict[str, ApiError] = {}
         self.written: list[str] = []
         self.reads = 0
+        self.versions = 0
 
     async def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
         self.reads += 1
@@ -40,8 +45,25 @@ class Api:
     async def apply(self, item: Manifest) -> Manifest:
         self._refuse(item["kind"])
         self.written.append(f"{item['kind']} {item['metadata']['name']}")
+        made, live = copy.deepcopy(item), self.objects.get(object_key(item))
+        if item["kind"] == "Deployment":
+            made["spec"]["replicas"] = 1 if live is None else live["spec"]["replicas"]
+        return self._keep(made)
+
+    async def scale(self, deployment: Mapping[str, Any], replicas: int) -> Manifest:
+        self._refuse("scale")
+        live = copy.deepcopy(self.objects[object_key(deployment)])
+        if live["metadata"]["resourceVersion"] != deployment["metadata"]["resourceVersion"]:
+            raise Conflict(409, "Conflict", "the object has been modified")
+        self.written.append(f"scale {live['metadata']['name']} {replicas}")
+        live["spec"]["replicas"] = replicas
+        return self._keep(live)
+
+    def _keep(self, item: Manifest) -> Manifest:
+        self.versions += 1
+        item["metadata"]["resourceVersion"] = str(self.versions)
         self.objects[object_key(item)] = copy.deepcopy(item)
-        return copy.deepcopy(item)
+        return item
 
     async def create(self, item: Manifest) -> Manifest:
         self._refuse(item["kind"])
@@ -88,14 +110,42 @@ class Api:
 
 
 class Pods:
-    """Pods that serve whatever `hash_of` says."""
+    """Pods that serve the document `config_hash`, to so many `clients` each."""
 
     def __init__(self) -> None:
         self.config_hash = ""
+        self.clients = 0
+        self.idle_seconds: float | None = 0.0
+        self.woken: Wake | None = None
+        self.asked = 0
 
     async def of(self, pods: Iterable[Pod]) -> Mapping[str, ProxyState]:
-        target = TargetState("db", 5432, "Available")
-        return {pod.name: ProxyState(self.config_hash, "", (target,), PoolState()) for pod in pods}
+        self.asked += 1
+        state = ProxyState(
+            self.config_hash,
+            "",
+            (TargetState("db", 5432, "Available"),),
+            PoolState(clients=self.clients),
+            idle_seconds=self.idle_seconds,
+        )
+        return {pod.name: state for pod in pods}
+
+    async def wake(self, key: Key, activators: Iterable[Activator]) -> Wake | None:
+        return self.woken
+
+
+class Standins:
+    """The activators, as the reconciler asks for them."""
+
+    def __init__(self, *ips: str) -> None:
+        self.ips = ips
+        self.gone_for = 0.0
+
+    def ready(self) -> tuple[Activator, ...]:
+        return tuple(Activator(ip, "node-1") for ip in self.ips)
+
+    def wakers(self) -> Wakers:
+        return Wakers(installed=True, ready=len(self.ips), gone_for=self.gone_for)
 
 
 class Clock:

@@ -19,6 +19,7 @@ from sluice_testing.api_server import (
     Clock,
     Manifest,
     Pods,
+    Standins,
     add_pod,
     config_hash,
 )
@@ -45,13 +46,26 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def reconciler(api: Api, pods: Pods, store: Store, clock: Clock) -> Reconciler:
-    installation = Installation(ProxyImage("sluice/proxy:1"), "sluice-system")
+def activators() -> Standins:
+    return Standins("10.9.0.1", "10.9.0.2")
+
+
+@pytest.fixture
+def reconciler(
+    api: Api, pods: Pods, store: Store, clock: Clock, activators: Standins
+) -> Reconciler:
+    installation = Installation(
+        ProxyImage("sluice/proxy:1"),
+        "sluice-system",
+        activators="sluice-activator.sluice-system.svc",
+        activator_policies=True,
+    )
     surroundings = Surroundings(
         Objects(api, store),  # type: ignore[arg-type]
         pods,  # type: ignore[arg-type]
         Claims(),
         Recorder(api, clock),  # type: ignore[arg-type]
+        activators,  # type: ignore[arg-type]
     )
     return Reconciler(surroundings, installation, clock)
 

@@ -39,7 +39,7 @@ def test_all_that_is_at_work_has_to_go_on(
     election: Any = Part(lease, is_leader=leads)
     working: Any = Part(queue)
     watching: Any = Part(watches)
-    parts = Parts(nothing, nothing, working, nothing, watching, election)
+    parts = Parts(nothing, nothing, working, nothing, watching, election, nothing, nothing)
     # It still waits for the API server.
     assert _is_alive(parts)
     parts.at_work.set()

@@ -1,0 +1,105 @@
+"""How many pods a proxy shall have: the one writer of a Deployment's scale, but for the activators.
+
+Both write by compare-and-swap. So a pause that was decided before a wake never undoes it.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sluice_operator import names
+from sluice_operator.api.v1alpha1 import AutoPause
+from sluice_operator.cluster.activators import Activators
+from sluice_operator.cluster.errors import Conflict
+from sluice_operator.cluster.objects import Objects
+from sluice_operator.decide import outcome as outcomes
+from sluice_operator.decide.observed import Observed
+from sluice_operator.decide.outcome import Outcome, Sight
+from sluice_operator.decide.pause import Pause, Question, pause, scale_of, wanted_replicas
+from sluice_operator.decide.pod_trouble import is_rolling
+from sluice_operator.proxies.states import States
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Scaler:
+    """Brings the live Deployment to as many pods as are wanted. Raises ApiError."""
+
+    objects: Objects
+    states: States
+    activators: Activators
+
+    async def scale(
+        self, auto_pause: AutoPause, outcome: Outcome, observed: Observed, sight: Sight
+    ) -> Outcome:
+        """`outcome` with how the proxy stands afterwards, and whether its size was changed."""
+        live = outcome.deployment
+        if live is None or outcome.inputs is None or outcome.failure is not None:
+            return outcome
+        question = self._question(auto_pause, outcome, live, sight)
+        wanted = wanted_replicas(question, outcome.inputs.spec.replicas)
+        if wanted == 0 and question.replicas and not await self._still_idle(question):
+            wanted = question.replicas
+        if wanted == question.replicas or outcome.suspended:
+            return replace(outcome, pause=pause(question))
+        try:
+            live = await self.objects.scale(live, wanted)
+        except Conflict:
+            # Somebody wrote it meanwhile, perhaps a wake: what to do then is another question.
+            return replace(outcome, pause=pause(question), settled=False)
+        log.info("scaled %s from %d to %d pods", _name(live), question.replicas, wanted)
+        return _scaled(outcome, observed, live, replace(question, replicas=wanted))
+
+    def _question(
+        self, auto_pause: AutoPause, outcome: Outcome, live: Mapping[str, Any], sight: Sight
+    ) -> Question:
+        assert outcome.inputs is not None
+        allowed = outcome.inputs.spec.replicas
+        behind = outcomes.is_behind(outcome, sight)
+        return Question(
+            auto_pause=auto_pause,
+            wakers=self.activators.wakers(),
+            replicas=scale_of(live) or 0,
+            pods=sight.pods,
+            states=sight.states,
+            whole=outcome.missing is None,
+            calm=outcome.settled and not behind and not is_rolling(live, allowed),
+            suspended=outcome.suspended,
+        )
+
+    async def _still_idle(self, question: Question) -> bool:
+        """The pods once more, right before the pause: what they said may be a look old."""
+        again = await self.states.of(question.pods)
+        return pause(replace(question, states=again)).due == 0.0
+
+
+def _scaled(
+    outcome: Outcome, observed: Observed, live: Mapping[str, Any], question: Question
+) -> Outcome:
+    key = ("Deployment", live["metadata"]["name"])
+    before, now = scale_of(observed.children.get(key)), question.replicas
+    # To sleep and to wake is told by other Events, and to begin by none.
+    resized = (before, now) if before and now else None
+    idle = question.auto_pause.idle_seconds if before and not now else None
+    return replace(
+        outcome,
+        deployment=live,
+        pause=pause(question),
+        settled=False,
+        changes=replace(outcome.changes, scaled=resized, paused=idle),
+    )
+
+
+def standing(observed: Observed, proxy: str) -> Pause:
+    """How a proxy stands whose spec says nothing that could be carried out."""
+    live = observed.children.get(("Deployment", names.workload(proxy)))
+    if scale_of(live) == 0:
+        return Pause(enabled=True, wakeable=True, asleep=True)
+    return Pause(why_awake="the spec needs a look: see the other conditions")
+
+
+def _name(live: Mapping[str, Any]) -> str:
+    metadata = live["metadata"]
+    return f"{metadata['namespace']}/{metadata['name']}"
