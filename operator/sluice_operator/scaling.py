@@ -36,13 +36,15 @@ class Scaler:
     ) -> Outcome:
         """`outcome` with how the proxy stands afterwards, and whether its size was changed."""
         live = outcome.deployment
-        if live is None or outcome.inputs is None or outcome.failure is not None:
+        if live is None or outcome.inputs is None:
             return outcome
         question = self._question(auto_pause, outcome, live, sight)
+        if outcome.suspended or outcome.failure is not None:
+            return replace(outcome, pause=pause(question))
         wanted = wanted_replicas(question, outcome.inputs.spec.replicas)
         if wanted == 0 and question.replicas and not await self._still_idle(question):
             wanted = question.replicas
-        if wanted == question.replicas or outcome.suspended:
+        if wanted == question.replicas:
             return replace(outcome, pause=pause(question))
         try:
             live = await self.objects.scale(live, wanted)
