@@ -7,9 +7,11 @@ Rooms, top to bottom; imports go downwards only:
 `house`       all proxies: whose port is whose, and who waits where
 `listening`   accepts clients and hears what they say first
 `hello`       pods that say by UDP that they listen
-`holding`     the held clients of one proxy, in order of arrival; its wake, one at a time
-`trial`       a client at a pod that has proved itself but has not said a byte yet
+`holding`     the held clients of one proxy, in order of arrival
+`dialling`    which pods are dialled for them
+`waking`      the wake that they share: looks at the scale, and raises it from zero
 `reach`       dials a pod, and makes it prove itself
+`trial`       a client at a pod that has proved itself but has not said a byte yet
 `splice`      two sockets, bytes both ways, nothing interpreted
 `kubernetes`  the API server by HTTPS: slices are listed and watched, scales read and patched
 `sockets`, `metrics`  small tools of those above
