@@ -35,6 +35,7 @@ from sluice_operator.decide.ports import Ports
 from sluice_operator.decide.references import Key
 from sluice_operator.decide.resolve import Installation, Missing, owner_of, resolve
 from sluice_operator.decide.status import next_look, status
+from sluice_operator.decide.wake import Wake
 from sluice_operator.desired.activator_policy import activator_policy
 from sluice_operator.desired.manifest import Manifest, Owner
 from sluice_operator.desired.objects import desired_objects
@@ -57,6 +58,9 @@ SOON_FOR = 20.0
 
 LATER = 2.0
 
+CLOCKS_APART = 2.0
+"""Seconds by which the clocks of two pods may differ."""
+
 
 @dataclass(slots=True)
 class Trail:
@@ -66,6 +70,7 @@ class Trail:
     fresh_due: float = 0.0
     written: float = 0.0
     restless_since: float | None = None
+    asleep_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,11 +317,19 @@ class Reconciler:
             trail.written = now
         about = About(metadata["namespace"], metadata["name"], metadata["uid"])
         changed = outcome.changes
+        if outcome.pause.asleep:
+            trail.asleep_since = trail.asleep_since or now
         if woke(old, new):
-            wake = await self._states.wake((about.namespace, about.name), self._activators.ready())
-            changed = replace(changed, woken=wake)
+            changed = replace(changed, woken=await self._who_woke(about, trail))
         await self._recorder.record(about, events(old, new, changed))
         return next_look(seen)
+
+    async def _who_woke(self, about: About, trail: Trail) -> Wake | None:
+        """What an activator tells of this wake, and not of one before it."""
+        key, since = (about.namespace, about.name), trail.asleep_since
+        trail.asleep_since = None
+        wake = await self._states.wake(key, self._activators.ready())
+        return None if wake is None or wake.at < (since or 0.0) - CLOCKS_APART else wake
 
     async def _report_failure(self, subject: Subject, outcome: Outcome, sight: Sight) -> None:
         """As far as the API server lets it be told; the error itself goes to the queue."""

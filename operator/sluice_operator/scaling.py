@@ -99,7 +99,7 @@ def standing(observed: Observed, proxy: str) -> Pause:
     live = observed.children.get(("Deployment", names.workload(proxy)))
     if scale_of(live) == 0:
         return Pause(enabled=True, wakeable=True, asleep=True)
-    return Pause(why_awake="the spec needs a look: see the other conditions")
+    return Pause(enabled=True, wakeable=True, why_awake="the spec needs a look: see the other conditions")
 
 
 def _name(live: Mapping[str, Any]) -> str:

@@ -112,9 +112,16 @@ def _hindrance(question: Question) -> str:
         (not question.whole, "the spec or a Secret needs a look: see the other conditions"),
         (not _serving(question), "its pods are being started"),
         (not question.calm, "pods or settings are being changed"),
+        (_is_troubled(question), "the server is not available: see the condition TargetsAvailable"),
         (len(_answers(question)) < len(_serving(question)), "not every pod has answered"),
     )
     return next((sentence for holds, sentence in hindrances if holds), "")
+
+
+def _is_troubled(question: Question) -> bool:
+    """Who sleeps asks no server: whether the trouble is over would be told by nobody."""
+    healths = {target.health for state in _answers(question) for target in state.targets}
+    return bool(healths - {"Available"})
 
 
 def _clients(question: Question) -> str:
