@@ -58,47 +58,31 @@ class ConfigVolume:
         fresh.rename(self._folder / "..data")
 
 
-class ProxyProcess:
-    """`python -m sluice_proxy`, started, asked, told anew and ended.
+class Serving:
+    """A program that serves HTTP for probes: started, asked and ended.
 
-    `program` is what the interpreter is given instead of `-m sluice_proxy`. Ending it
-    through `finish` checks that it exits with 0 and that it never logged a traceback.
+    `arguments` are the interpreter's. Ending it through `finish` checks that it exits with 0
+    and that it never logged a traceback.
     """
 
     def __init__(
         self,
-        config: ProxyConfig,
-        folder: Path,
-        program: Sequence[str] = PROXY,
-        *,
-        host: str = "127.0.0.1",
-        port: int = 0,
+        arguments: Sequence[str],
+        log: Path,
+        admin: tuple[str, int],
         environment: Mapping[str, str] | None = None,
     ):
-        self.host = host
-        self.port = port or free_port()
-        self.admin_port = free_port()
-        self.activator_port = free_port()
-        self.volume = ConfigVolume(folder / "config")
-        self.volume.write(dump(config))
-        self.config = config
-        self._log = folder / "proxy.log"
+        self.host, self.admin_port = admin
+        self._log = log
         self._finished = False
         self._terminated = False
-        with self._log.open("wb") as log:
+        with log.open("wb") as file:
             self._process = subprocess.Popen(
-                [sys.executable, *program, *self._arguments()],
-                stdout=log,
+                [sys.executable, *arguments],
+                stdout=file,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
             )
-
-    def _arguments(self) -> list[str]:
-        ports = {
-            "--listen": self.port, "--admin": self.admin_port, "--activators": self.activator_port,
-        }  # fmt: skip
-        places = [word for name, port in ports.items() for word in (name, f"{self.host}:{port}")]
-        return ["--config", str(self.volume.path), *places]
 
     @property
     def pid(self) -> int:
@@ -112,37 +96,15 @@ class ProxyProcess:
         """The log as its JSON lines."""
         return [json.loads(line) for line in self.log.splitlines()]
 
-    def wait_until_ready(self) -> None:
-        """Ready, and it has logged in on its server."""
-        self.wait_until(lambda: self._answers("/readyz"), "/readyz says 200", START_SECONDS)
-        self.wait_until(lambda: self.health == ["Available"], "its target is Available")
-
-    @property
-    def health(self) -> list[str]:
-        return [target["health"] for target in self.state()["targets"]]
-
-    def wait_until_alive(self) -> None:
-        """Serving its admin port, whether or not the server is there."""
-        self.wait_until(lambda: self._answers("/healthz"), "/healthz says 200", START_SECONDS)
-
     def wait_until(self, condition: Callable[[], object], what: str, seconds: float = 15.0) -> None:
         def checked() -> object:
-            assert self.running, f"the proxy ended with {self._process.returncode}:\n{self.log}"
+            assert self.running, f"it ended with {self._process.returncode}:\n{self.log}"
             return condition()
 
         try:
             wait_until(checked, what, seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log}") from None
-
-    def wait_for_pool(self, seconds: float = 15.0, **figures: int) -> None:
-        """Until `/state` shows these figures of the pool: open, borrowed, waiting…"""
-
-        def shown() -> bool:
-            pool = self.state()["pool"]
-            return all(pool[name] == figure for name, figure in figures.items())
-
-        self.wait_until(shown, f"the pool at {figures}", seconds)
 
     @property
     def running(self) -> bool:
@@ -160,10 +122,6 @@ class ProxyProcess:
         finally:
             connection.close()
 
-    def state(self) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self.get("/state").text)
-        return document
-
     def metrics(self) -> dict[str, float]:
         """Every sample, named as in the text: `name{label="value"}`."""
         samples: dict[str, float] = {}
@@ -172,17 +130,6 @@ class ProxyProcess:
                 labels = ",".join(f'{k}="{v}"' for k, v in sorted(sample.labels.items()))
                 samples[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
         return samples
-
-    def reload(self, config: ProxyConfig) -> None:
-        """Swaps the mounted configuration and waits until the proxy has taken it."""
-        text = dump(config)
-        self.volume.write(text)
-        self.config = config
-
-        def taken() -> bool:
-            return bool(self.state()["config"]["hash"] == digest(text))
-
-        self.wait_until(taken, "the new configuration in /state")
 
     def terminate(self, number: signal.Signals = signal.SIGTERM) -> None:
         self._terminated = True
@@ -205,7 +152,7 @@ class ProxyProcess:
         self._finished = True
         forced = self._end()
         assert "Traceback (most recent call last)" not in self.log, self.log
-        assert not forced, f"the proxy did not end within 20 s of SIGTERM:\n{self.log}"
+        assert not forced, f"it did not end within 20 s of SIGTERM:\n{self.log}"
         assert self._process.returncode == 0, f"{self._process.returncode}:\n{self.log}"
 
     def _end(self) -> bool:
@@ -225,3 +172,70 @@ class ProxyProcess:
             return self.get(path).status == 200
         except OSError:
             return False
+
+
+class ProxyProcess(Serving):
+    """`python -m sluice_proxy`, started, asked, told anew and ended.
+
+    `program` is what the interpreter is given instead of `-m sluice_proxy`; `activators` is the
+    port for them.
+    """
+
+    def __init__(
+        self,
+        config: ProxyConfig,
+        folder: Path,
+        program: Sequence[str] = PROXY,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        activators: int = 0,
+        environment: Mapping[str, str] | None = None,
+    ):
+        self.port = port or free_port()
+        self.activator_port = activators or free_port()
+        self.volume = ConfigVolume(folder / "config")
+        self.volume.write(dump(config))
+        self.config = config
+        admin = free_port()
+        ports = {"--listen": self.port, "--admin": admin, "--activators": self.activator_port}
+        places = [word for name, port in ports.items() for word in (name, f"{host}:{port}")]
+        arguments = (*program, "--config", str(self.volume.path), *places)
+        super().__init__(arguments, folder / "proxy.log", (host, admin), environment)
+
+    def wait_until_ready(self) -> None:
+        """Ready, and it has logged in on its server."""
+        self.wait_until(lambda: self._answers("/readyz"), "/readyz says 200", START_SECONDS)
+        self.wait_until(lambda: self.health == ["Available"], "its target is Available")
+
+    @property
+    def health(self) -> list[str]:
+        return [target["health"] for target in self.state()["targets"]]
+
+    def wait_until_alive(self) -> None:
+        """Serving its admin port, whether or not the server is there."""
+        self.wait_until(lambda: self._answers("/healthz"), "/healthz says 200", START_SECONDS)
+
+    def wait_for_pool(self, seconds: float = 15.0, **figures: int) -> None:
+        """Until `/state` shows these figures of the pool: open, borrowed, waiting…"""
+
+        def shown() -> bool:
+            pool = self.state()["pool"]
+            return all(pool[name] == figure for name, figure in figures.items())
+
+        self.wait_until(shown, f"the pool at {figures}", seconds)
+
+    def state(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.get("/state").text)
+        return document
+
+    def reload(self, config: ProxyConfig) -> None:
+        """Swaps the mounted configuration and waits until the proxy has taken it."""
+        text = dump(config)
+        self.volume.write(text)
+        self.config = config
+
+        def taken() -> bool:
+            return bool(self.state()["config"]["hash"] == digest(text))
+
+        self.wait_until(taken, "the new configuration in /state")
