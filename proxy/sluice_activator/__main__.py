@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from sluice_activator.app import Settings, serve
+from sluice_activator.app import LINGER, Settings, serve
 from sluice_activator.kubernetes.account import MOUNT, in_cluster
 from sluice_activator.sockets import allow_many
 from sluice_proxy import logs
@@ -34,6 +34,7 @@ def settings(arguments: list[str] | None, environment: Mapping[str, str]) -> Set
     parser.add_argument("--admin-port", type=int, default=ADMIN_PORT)
     parser.add_argument("--hello-port", type=int, default=HELLO_PORT)
     parser.add_argument("--pod-port", type=int, default=ACTIVATOR_PORT)
+    parser.add_argument("--linger", type=float, default=LINGER, metavar="SECONDS")
     parser.add_argument("--service-account", type=Path, default=MOUNT, metavar="FOLDER")
     chosen = parser.parse_args(arguments)
     return Settings(
@@ -43,6 +44,7 @@ def settings(arguments: list[str] | None, environment: Mapping[str, str]) -> Set
         chosen.admin_port,
         chosen.hello_port,
         chosen.pod_port,
+        chosen.linger,
     )
 
 

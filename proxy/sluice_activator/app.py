@@ -21,6 +21,9 @@ from sluice_proxy.config import ACTIVATOR_PORT, ADMIN_PORT, HELLO_PORT
 
 log = logging.getLogger(__name__)
 
+LINGER: Final = 15.0
+"""Seconds without a new client after which an activator that ends may go."""
+
 # Seconds between two looks at whether an activator that ends may go.
 _TICK: Final = 0.1
 
@@ -30,7 +33,7 @@ class Settings:
     """Whom to ask, and where to listen: an empty host is every address.
 
     `namespaces` are the only ones to be watched, if there are any. `pod_port` is where pods take
-    activators. `linger` is for how many seconds no client came before one that ends may go.
+    activators. `linger` is LINGER, but for tests.
     """
 
     account: Account
@@ -39,7 +42,7 @@ class Settings:
     admin_port: int = ADMIN_PORT
     hello_port: int = HELLO_PORT
     pod_port: int = ACTIVATOR_PORT
-    linger: float = 15.0
+    linger: float = LINGER
 
 
 class App:

@@ -3,16 +3,20 @@
 import asyncio
 import logging
 import socket
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from itertools import count
+from typing import Final
 
 from sluice_activator import decide
 from sluice_activator.reach import Stranger, connect, prove
-from sluice_activator.slices import Key, Pods
+from sluice_activator.slices import READY, Key, Pods
 from sluice_activator.trial import Client
 
 log = logging.getLogger(__name__)
+
+# Anybody may send datagrams.
+_HINTS_MAX: Final = 64
 
 
 class Dialler:
@@ -57,6 +61,9 @@ class Dialler:
 
     def on_hello(self, address: str) -> None:
         """A pod says that it listens there: to be dialled at once."""
+        self._drop_old_hints()
+        if address not in self._hints and len(self._hints) >= _HINTS_MAX:
+            return
         self._hints[address] = self._now()
         self._strangers.discard(address)
         self._dialled.pop(address, None)
@@ -75,17 +82,24 @@ class Dialler:
 
     def candidates(self, waited: float) -> list[str]:
         """Best first; `waited` is how long the first client has been held, in seconds."""
+        self._drop_old_hints()
+        return decide.candidates(self.pods, self._hints, self._strangers, waited)
+
+    def _drop_old_hints(self) -> None:
         oldest = self._now() - decide.HINT_LIVES
         self._hints = {a: at for a, at in self._hints.items() if at >= oldest}
-        return decide.candidates(self.pods, self._hints, self._strangers, waited)
 
     @property
     def up(self) -> bool:
         return decide.pods_are_up(self.pods, self._hints)
 
     def sure(self, candidates: Iterable[str]) -> list[str]:
-        """Those who have proved themselves, or have just said that they listen."""
-        return [a for a in candidates if a in self._proven or a in self._hints]
+        """Those who have proved themselves."""
+        return [address for address in candidates if address in self._proven]
+
+    def _promising(self, address: str) -> bool:
+        """Whether it says that it listens, or Kubernetes does."""
+        return address in self._hints or self.pods.get(address) == READY
 
     @property
     def pause(self) -> float:
@@ -95,24 +109,36 @@ class Dialler:
     # Dials
 
     def dial(self, clients: Iterable[Client], candidates: list[str], uid: str) -> None:
-        """Begins all dials that are due: one for each client where pods are sure to answer.
+        """Begins all dials that are due: one for each client where pods have proved themselves.
 
         Else every candidate is tried for the first client, again and again.
         """
         sure = self.sure(candidates)
+        others = deque(sorted(filter(self._due, candidates), key=self._last_dial))
+        if sure:
+            others = deque(a for a in others if a not in sure and self._promising(a))
         for client in clients:
+            if not sure:
+                self._begin_all(client, others, uid)
+                return
             if len(self._tasks) >= decide.DIALS_MAX:
                 return
-            if not sure:
-                for address in filter(self._due, candidates):
-                    self._begin(client, address, uid)
-                return
             if not client.dials:
-                self._begin(client, sure[next(self._turn) % len(sure)], uid)
+                # Another pod gets its share as soon as one client has found it.
+                address = others.popleft() if others else sure[next(self._turn) % len(sure)]
+                self._begin(client, address, uid)
+
+    def _begin_all(self, client: Client, addresses: Iterable[str], uid: str) -> None:
+        for address in addresses:
+            if len(self._tasks) < decide.DIALS_MAX:
+                self._begin(client, address, uid)
+
+    def _last_dial(self, address: str) -> float:
+        return self._dialled.get(address, float("-inf"))
 
     def _due(self, address: str) -> bool:
         # Timers come a little early or late. Who took the connection has a second to prove itself.
-        since = self._now() - self._dialled.get(address, float("-inf"))
+        since = self._now() - self._last_dial(address)
         return since >= self.pause * 0.9 and not self._proving[address]
 
     def _begin(self, client: Client, address: str, uid: str) -> None:

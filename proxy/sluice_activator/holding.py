@@ -240,14 +240,18 @@ class Room:
         pause = decide.first_look(self._dialler.candidates(0.0), self._dialler.pods)
         looks = 0
         if not pause:
-            await self._waker.look(self._wanted)
+            await self._look()
             pause, looks = decide.look_pause(0), 1
         while self._held:
             await _within(pause, self._emptied)
             pause = decide.look_pause(looks)
             if self._held and not self._dialler.sure(self._dialler.candidates(0.0)):
-                await self._waker.look(self._wanted)
+                await self._look()
                 looks += 1
+
+    async def _look(self) -> None:
+        with _survived("look"):
+            await self._waker.look(self._wanted)
 
     def _wanted(self) -> int:
         """How many pods there are to be; 0 if nobody is there any more who wants one."""

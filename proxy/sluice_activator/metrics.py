@@ -21,7 +21,7 @@ class Metrics:
 
     def __init__(self) -> None:
         # The proxy's have none either; process_start_time_seconds tells as much.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self.held = Gauge("sluice_activator_held", "Clients that are held.", registry=registry)

@@ -82,7 +82,7 @@ class Directory:
         proxy = (name[0], labels.get(SERVICE_NAME) or "")
         if labels.get(MANAGED_BY) == OURS:
             return self._see_registration(name, proxy, manifest)
-        return self._see_pods(name, proxy, pods_of(manifest))
+        return self._see_pods(name, proxy, pods_of(manifest)) if proxy[1] else []
 
     def forget(self, name: Key) -> list[Change]:
         """A slice that went."""

@@ -334,7 +334,8 @@ class _Handler(BaseHTTPRequestHandler):
             if events is None:
                 self._event("ERROR", {"kind": "Status", "code": 410, "message": "too old"})
                 break
-            for version, kind, manifest in events:
+            for at, kind, manifest in events:
+                version = at
                 if self._in_scope(manifest):
                     self._event(kind, manifest)
             if not events:
