@@ -30,8 +30,8 @@ class Failure:
 class Outcome:
     """What was planned and applied. `config_hash` names the document that is on the cluster.
 
-    `pause` tells whether it sleeps. `settled` is False while something is waited for that no event will tell. `standing` is
-    what there was before, where `inputs` is None.
+    `pause` tells whether it sleeps. `settled` is False while something is waited for that no
+    event will tell. `standing` is what there was before, where `inputs` is None.
     """
 
     inputs: Inputs | None
@@ -43,7 +43,7 @@ class Outcome:
     changes: Changes = field(default_factory=Changes)
     standing: Standing | None = None
     failure: Failure | None = None
-    pause: Pause = Pause()
+    pause: Pause = field(default_factory=Pause)
 
 
 @dataclass(frozen=True, slots=True)

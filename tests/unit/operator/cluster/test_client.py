@@ -95,7 +95,7 @@ async def test_get(client: Client, server: Server) -> None:
 
 
 async def test_items_of_a_list_know_their_kind(client: Client, server: Server) -> None:
-    server.answer = {"items": [{"metadata": {"name": "p"}}]}
+    server.answer = {"metadata": {"resourceVersion": "7"}, "items": [{"metadata": {"name": "p"}}]}
     pods = await client.list("Pod", "shop", {"b": "2", "a": "1"})
     assert pods == [{"metadata": {"name": "p"}, "kind": "Pod", "apiVersion": "v1"}]
     assert server.asked[0][2] == {"labelSelector": "a=1,b=2"}

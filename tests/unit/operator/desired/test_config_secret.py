@@ -61,6 +61,7 @@ def test_every_field_of_the_spec_arrives() -> None:
         ),
         fleet=Fleet(),
         drain_seconds=90,
+        linger_seconds=15,
         debug_logging=True,
     )
 

@@ -7,7 +7,14 @@ import pytest
 
 from sluice_operator.api.manifest import parse
 from sluice_operator.desired.certificates import Kept, issued
-from sluice_operator.desired.inputs import Inputs, ProxyImage, ToPods, ToRanges
+from sluice_operator.desired.inputs import (
+    Activator,
+    Fallback,
+    Inputs,
+    ProxyImage,
+    ToPods,
+    ToRanges,
+)
 from sluice_operator.desired.manifest import Manifest, Owner
 from sluice_operator.desired.objects import desired_objects
 from sluice_operator.names import children
@@ -31,6 +38,7 @@ def inputs(**changes: Any) -> Inputs:
         egress=(ToRanges((), 5432),),
         image=ProxyImage("sluice/proxy:1"),
         operator_namespace="sluice-system",
+        fallback=Fallback(12345, (Activator("10.9.0.1", "node-1"),), replicas=spec.replicas),
     )
 
 
@@ -53,6 +61,7 @@ def test_all_children_in_the_order_of_their_needs() -> None:
         ("NetworkPolicy", "orders-proxy"),
         ("Service", "orders"),
         ("Service", "orders-peers"),
+        ("EndpointSlice", "orders-activator"),
         ("PodDisruptionBudget", "orders-proxy"),
         ("Deployment", "orders-proxy"),
     ]
@@ -90,13 +99,20 @@ def test_the_deployment() -> None:
     spec = child(inputs(replicas=5), "Deployment")["spec"]
     pod = spec["template"]["spec"]
     container = pod["containers"][0]
-    assert spec["replicas"] == 5
     assert spec["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
     assert container["image"] == "sluice/proxy:1"
     assert container["args"] == ["--config", "/etc/sluice/config.json"]
     assert pod["automountServiceAccountToken"] is False
     assert pod["enableServiceLinks"] is False
     assert not any("subPath" in mount for mount in container["volumeMounts"])
+    assert [(port["name"], port["containerPort"]) for port in container["ports"]] == [
+        ("postgres", 5432), ("admin", 9127), ("activator", 5433),
+    ]  # fmt: skip
+
+
+def test_the_deployment_says_nothing_of_how_many_pods_there_are() -> None:
+    """Whoever applied it would undo a wake that it has not seen yet."""
+    assert "replicas" not in child(inputs(replicas=5), "Deployment")["spec"]
 
 
 def policy(given: Inputs) -> dict[str, Any]:
@@ -109,12 +125,21 @@ TO_PEERS = {
     "to": [{"podSelector": {"matchLabels": PODS}}],
     "ports": [{"protocol": "TCP", "port": 5432}],
 }
+ACTIVATORS = {
+    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "sluice-system"}},
+    "podSelector": {
+        "matchLabels": {
+            "app.kubernetes.io/name": "sluice-activator", "app.kubernetes.io/part-of": "sluice",
+        }
+    },
+}  # fmt: skip
+TO_ACTIVATORS = {"to": [ACTIVATORS], "ports": [{"protocol": "UDP", "port": 9128}]}
 DNS = {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
 
 
 def test_by_default_the_namespace_and_the_operator_come_in() -> None:
     assert policy(inputs())["policyTypes"] == ["Ingress", "Egress"]
-    clients, _, operator = policy(inputs())["ingress"]
+    clients, _, operator, _ = policy(inputs())["ingress"]
     assert clients == {"from": [{"podSelector": {}}], "ports": [{"protocol": "TCP", "port": 5432}]}
     assert operator["ports"] == [{"protocol": "TCP", "port": 9127}]
     assert operator["from"][0]["namespaceSelector"] == {
@@ -159,7 +184,19 @@ def test_allowed_clients_stand_as_the_user_wrote_them() -> None:
     ],
 )
 def test_egress_goes_to_the_target_and_to_dns(egress: Any, rule: dict[str, Any]) -> None:
-    assert policy(replace(inputs(), egress=(egress,)))["egress"] == [rule, TO_PEERS, DNS]
+    given = replace(inputs(), egress=(egress,))
+    assert policy(given)["egress"] == [rule, TO_PEERS, TO_ACTIVATORS, DNS]
+
+
+def test_activators_hand_over_clients_and_are_told_when_a_pod_listens() -> None:
+    """What is no client's way in goes with the activators."""
+    handed = {"from": [ACTIVATORS], "ports": [{"protocol": "TCP", "port": 5433}]}
+    assert handed in policy(inputs())["ingress"]
+    alone = policy(replace(inputs(), fallback=None))
+    assert ACTIVATORS not in [
+        *(peer for rule in alone["ingress"] for peer in rule["from"]),
+        *(peer for rule in alone["egress"] for peer in rule.get("to", ())),
+    ]
 
 
 def test_the_pods_of_a_proxy_reach_each_other_whatever_clients_are_allowed() -> None:
@@ -205,7 +242,7 @@ def test_a_single_pod_holds_up_no_drain() -> None:
 
 def test_metrics_are_read_from_the_monitoring_namespaces() -> None:
     given = replace(inputs(), monitoring_namespaces=("monitoring", "prometheus"))
-    readers = policy(given)["ingress"][-1]
+    readers = policy(given)["ingress"][2]
     assert [peer["namespaceSelector"]["matchLabels"] for peer in readers["from"]] == [
         {"kubernetes.io/metadata.name": name}
         for name in ("sluice-system", "monitoring", "prometheus")

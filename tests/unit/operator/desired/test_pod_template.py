@@ -186,11 +186,17 @@ def test_the_image_is_pulled_with_the_secrets_of_both_each_once() -> None:
     assert "imagePullSecrets" not in pod()["spec"]
 
 
-def test_the_time_to_end_is_for_leaving_draining_and_a_margin() -> None:
+def test_the_time_to_end_is_for_draining_and_a_margin() -> None:
+    """Nothing is slept away before: a pod that was told to end goes on accepting."""
     made = pod(terminationGracePeriodSeconds=300)["spec"]
-    leaving = made["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-    draining = config(spec(terminationGracePeriodSeconds=300)).drain_seconds
-    assert (made["terminationGracePeriodSeconds"], leaving, draining) == (300, 2, 290)
+    assert made["terminationGracePeriodSeconds"] == 300
+    assert config(spec(terminationGracePeriodSeconds=300)).drain_seconds == 290
+    assert "lifecycle" not in made["containers"][0]
+
+
+@pytest.mark.parametrize(("grace", "linger"), [(300, 15), (60, 15), (59, 14), (16, 4)])
+def test_clients_are_awaited_for_a_quarter_of_a_short_time_to_end(grace: int, linger: int) -> None:
+    assert config(spec(terminationGracePeriodSeconds=grace)).linger_seconds == linger
 
 
 def test_by_default_a_pod_may_take_a_minute_to_end() -> None:

@@ -127,7 +127,7 @@ def test_kopf_is_given_nothing_that_needs_a_finalizer_or_an_annotation(doors: Do
     assert not registry._changing.get_all_handlers()
     assert not registry._spawning.get_all_handlers()
     assert not registry._indexing.get_all_handlers()
-    assert len(registry._watching.get_all_handlers()) == 8
+    assert len(registry._watching.get_all_handlers()) == 9
 
 
 def test_kopf_posts_nothing_and_scans_nothing() -> None:
@@ -136,3 +136,10 @@ def test_kopf_posts_nothing_and_scans_nothing() -> None:
     assert settings.scanning.disabled
     assert settings.peering.standalone
     assert isinstance(settings, kopf.OperatorSettings)
+
+
+def test_of_endpoint_slices_only_ours_are_watched() -> None:
+    """Those of the EndpointSlice controller carry the labels of our Services, too."""
+    selectors = operator_settings().watching.label_selectors
+    assert selectors["endpointslices"] == "endpointslice.kubernetes.io/managed-by=sluice.dev"
+    assert selectors["deployments"] == "app.kubernetes.io/managed-by=sluice"
