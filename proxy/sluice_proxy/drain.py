@@ -69,6 +69,7 @@ class Drain:
         self._hub.drain(lame_duck=bool(linger))
         while not self._is_over(schedule):
             await asyncio.sleep(_TICK)
+        self._hub.drain(lame_duck=False)
 
     def _is_over(self, schedule: Schedule) -> bool:
         now = self._clock()

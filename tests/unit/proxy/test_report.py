@@ -88,3 +88,18 @@ def test_the_fleets_budget_is_told_once_it_is_known() -> None:
     assert report.state()["fleetBudget"] == 90
     stage.hub.forget_capacity()
     assert report.state()["fleetBudget"] is None
+
+
+def test_for_how_long_nobody_has_been_there() -> None:
+    stage = Stage()
+    report = report_of(stage)
+    stage.tick(7)
+    assert (report.state()["idleSeconds"], report.state()["acceptedTotal"]) == (7, 0)
+    stage.hub.activity.came()
+    client = stage.newcomer()
+    stage.tick(7)
+    assert (report.state()["idleSeconds"], report.state()["acceptedTotal"]) == (0, 1)
+    assert report.gauges().idle_seconds == 0
+    client.hangs_up()
+    stage.tick(2)
+    assert report.gauges().idle_seconds == 2
