@@ -20,6 +20,8 @@ from sluice_operator.decide.pause import Pause, Question, pause, scale_of, wante
 from sluice_operator.decide.pod_trouble import is_rolling
 from sluice_operator.proxies.states import States
 
+UNREADABLE = "the spec needs a look: see the other conditions"
+
 log = logging.getLogger(__name__)
 
 
@@ -99,7 +101,7 @@ def standing(observed: Observed, proxy: str) -> Pause:
     live = observed.children.get(("Deployment", names.workload(proxy)))
     if scale_of(live) == 0:
         return Pause(enabled=True, wakeable=True, asleep=True)
-    return Pause(enabled=True, wakeable=True, why_awake="the spec needs a look: see the other conditions")
+    return Pause(enabled=True, wakeable=True, why_awake=UNREADABLE)
 
 
 def _name(live: Mapping[str, Any]) -> str:

@@ -299,7 +299,8 @@ class Reason(StrEnum):
         "nobody used it: its pods are ending, and serve whoever still comes",
     )
     WAKING = "Waking", PAUSED, "pods are being started; clients are held until one listens"
-    AWAKE = "Awake", PAUSED, "it is in use, or something is under way: the message says what"
+    IN_USE = "InUse", PAUSED, "clients are connected, or left less than `idleSeconds` ago"
+    AWAKE = "Awake", PAUSED, "something is under way, or not as it should be: the message says what"
     AUTO_PAUSE_DISABLED = "AutoPauseDisabled", PAUSED, "`autoPause` is switched off"
     NO_ACTIVATOR = (
         "NoActivator",

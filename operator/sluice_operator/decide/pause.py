@@ -22,7 +22,7 @@ class Pause:
 
     `enabled` is `spec.autoPause.enabled`, `wakeable` tells that there are activators to wake
     it. `asleep`: its Deployment shall have no pod now. `why_awake` is a sentence that says why
-    it is not paused; empty while it is asleep. `due` is in how many seconds it may be paused if
+    it is not paused; empty while it is asleep. `in_use`: but for its clients it might be. `due` is in how many seconds it may be paused if
     no client comes, None where more than time is needed.
     """
 
@@ -30,6 +30,7 @@ class Pause:
     wakeable: bool = False
     asleep: bool = False
     why_awake: str = ""
+    in_use: bool = False
     due: float | None = None
 
 
@@ -72,13 +73,14 @@ def pause(question: Question) -> Pause:
     enabled, wakeable = question.auto_pause.enabled, not question.wakers.forsake
     if asleep:
         return Pause(enabled, wakeable, asleep=True)
-    why = _hindrance(question) or _clients(question)
-    if why:
+    if why := _hindrance(question):
         return Pause(enabled, wakeable, why_awake=why)
+    if why := _clients(question):
+        return Pause(enabled, wakeable, why_awake=why, in_use=True)
     idle = min(state.idle_seconds or 0.0 for state in _answers(question))
     limit = question.auto_pause.idle_seconds
     why = f"no client is connected: it pauses when none came for {limit} s"
-    return Pause(enabled, wakeable, why_awake=why, due=max(0.0, limit - idle))
+    return Pause(enabled, wakeable, why_awake=why, in_use=True, due=max(0.0, limit - idle))
 
 
 def must_wake(question: Question) -> bool:

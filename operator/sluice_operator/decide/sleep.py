@@ -38,7 +38,8 @@ def _awake(seen: Seen) -> Verdict:
         return no(Reason.AUTO_PAUSE_DISABLED, why or Reason.AUTO_PAUSE_DISABLED.meaning)
     if not seen.pause.wakeable:
         return blamed(Reason.NO_ACTIVATOR, why or Reason.NO_ACTIVATOR.meaning)
-    return no(Reason.AWAKE, why or Reason.AWAKE.meaning)
+    reason = Reason.IN_USE if seen.pause.in_use else Reason.AWAKE
+    return no(reason, why or reason.meaning)
 
 
 def _reason_of_before(old: Mapping[str, Any]) -> str:

@@ -30,7 +30,7 @@ def status(seen: Seen, old: Mapping[str, Any], now: float, *, due: bool) -> Stat
     """The status to show; equal to `old` if nothing is worth a write.
 
     `due` tells whether a minute has passed since what changes all the time was last written:
-    the pool's figures, but for the budget, why it is awake, and the words of an API server that
+    the pool's figures, but for the budget, which clients keep it awake, and the words of an API server that
     fails. Until then the old ones stay. But where `Paused` changes, all is told anew: a proxy
     that sleeps is looked at no more.
     """
@@ -116,7 +116,7 @@ def _in_words_of(before: _Conditions, verdicts: Verdicts, generation: int) -> Ve
     return {kind: worded(kind, verdict) for kind, verdict in verdicts.items()}
 
 
-_WORDY = frozenset((Reason.API_SERVER_ERROR, Reason.AWAKE))
+_WORDY = frozenset((Reason.API_SERVER_ERROR, Reason.IN_USE))
 
 
 def _paused_at(dated: Iterable[Mapping[str, Any]]) -> dict[str, str]:

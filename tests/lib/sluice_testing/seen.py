@@ -87,7 +87,7 @@ WELL = Seen(
     pods=(pod("a"), pod("b")),
     states=both(),
     replicas=2,
-    pause=Pause(enabled=True, wakeable=True, why_awake="1000 clients are connected"),
+    pause=Pause(enabled=True, wakeable=True, why_awake="1000 clients are connected", in_use=True),
 )
 NOBODY = replace(WELL, pods=(), states={}, deployment=None)
 """Just created."""

@@ -37,7 +37,7 @@ def test_all_is_well() -> None:
         "TargetsAvailable": ("True", "Available"),
         "Overcommitted": ("False", "WithinLimits"),
         "Progressing": ("False", "Settled"),
-        "Paused": ("False", "Awake"),
+        "Paused": ("False", "InUse"),
         "Ready": ("True", "Serving"),
     }
 
@@ -49,7 +49,7 @@ def test_just_created() -> None:
         "TargetsAvailable": ("Unknown", "NoAnswer"),
         "Overcommitted": ("False", "WithinLimits"),
         "Progressing": ("True", "RollingOut"),
-        "Paused": ("False", "Awake"),
+        "Paused": ("False", "InUse"),
         "Ready": ("False", "PodsNotReady"),
         "Reconciling": ("True", "RollingOut"),
     }

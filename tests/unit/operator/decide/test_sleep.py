@@ -66,8 +66,11 @@ def test_nothing_is_rolled_out_where_no_pod_is_wanted() -> None:
 @pytest.mark.parametrize(
     ("pause", "found", "words"),
     [
-        (Pause(True, True, why_awake="3 clients are here"), "Awake", "3 clients are here"),
-        (Pause(True, True), "Awake", "it is in use, or something is under way"),
+        (Pause(True, True, why_awake="3 clients are here", in_use=True), "InUse",
+         "3 clients are here"),
+        (Pause(True, True, why_awake="its pods are being started"), "Awake",
+         "its pods are being started"),
+        (Pause(True, True), "Awake", "something is under way"),
         (Pause(False, True, why_awake="autoPause.enabled is false"), "AutoPauseDisabled",
          "autoPause.enabled is false"),
         (Pause(False, False), "AutoPauseDisabled", "`autoPause` is switched off"),
@@ -86,7 +89,7 @@ def test_why_a_proxy_is_awake(pause: Pause, found: str, words: str) -> None:
 def test_only_who_slept_can_wake() -> None:
     assert told(WAKING, of(WELL))["Paused"] == ("False", "Awake")
     assert told(WAKING, of(WELL))["Ready"] == ("False", "PodsNotReady")
-    assert told(NOBODY, {})["Paused"] == ("False", "Awake")
+    assert told(NOBODY, {})["Paused"] == ("False", "InUse")
 
 
 @pytest.mark.parametrize("before", [PAUSED, DRAINING, WAKING])
@@ -96,9 +99,9 @@ def test_it_wakes_until_a_pod_tells_how_the_server_is(before: Seen) -> None:
     assert told(replace(up, states={}), old)["Paused"] == ("False", "Waking")
     assert "no ready pod has told yet" in message(replace(up, states={}), old, "Paused")
     assert told(replace(up, states=both(REGISTERING)), old)["Paused"] == ("False", "Waking")
-    assert told(up, old)["Paused"] == ("False", "Awake")
+    assert told(up, old)["Paused"] == ("False", "InUse")
     ill = replace(up, states=both(unavailable("Unreachable")))
-    assert told(ill, old)["Paused"] == ("False", "Awake")
+    assert told(ill, old)["Paused"] == ("False", "InUse")
     assert told(ill, old)["Ready"] == ("False", "Unreachable")
 
 

@@ -72,6 +72,14 @@ def test_why_it_is_awake_waits_for_its_minute() -> None:
     assert of(fewer, old, due=True)["whyAwake"] == "2 clients are connected"
 
 
+def test_what_is_under_way_is_told_at_once() -> None:
+    old = of(busy("3 clients are connected"))
+    changing = replace(WELL, pause=replace(WELL.pause, in_use=False, why_awake="a rollout"))
+    assert of(changing, old, due=False)["whyAwake"] == "a rollout"
+    again = replace(changing, pause=replace(changing.pause, why_awake="silence"))
+    assert of(again, of(changing), due=False)["whyAwake"] == "silence"
+
+
 def test_why_it_is_awake_is_told_at_once_where_more_has_changed() -> None:
     old = of(busy("3 clients are connected"))
     fewer = busy("2 clients are connected")
