@@ -89,7 +89,7 @@ def test_why_a_proxy_is_awake(pause: Pause, found: str, words: str) -> None:
 def test_only_who_slept_can_wake() -> None:
     assert told(WAKING, of(WELL))["Paused"] == ("False", "Awake")
     assert told(WAKING, of(WELL))["Ready"] == ("False", "PodsNotReady")
-    assert told(NOBODY, {})["Paused"] == ("False", "InUse")
+    assert told(NOBODY, {})["Paused"] == ("False", "Awake")
 
 
 @pytest.mark.parametrize("before", [PAUSED, DRAINING, WAKING])
