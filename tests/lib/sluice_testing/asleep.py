@@ -10,7 +10,7 @@ NO_PODS = {
     **deployment(replicas=0, updatedReplicas=0, availableReplicas=0),
     "spec": {"replicas": 0},
 }
-AT_WORK = replace(WELL.pause, why_awake="its pods are being started")
+AT_WORK = replace(WELL.pause, why_awake="its pods are being started", in_use=False)
 
 DRAINING = replace(
     WELL, pause=DREAM, deployment=NO_PODS, pods=(pod("a", terminating=True),), states={}

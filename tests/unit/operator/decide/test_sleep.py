@@ -89,7 +89,7 @@ def test_why_a_proxy_is_awake(pause: Pause, found: str, words: str) -> None:
 def test_only_who_slept_can_wake() -> None:
     assert told(WAKING, of(WELL))["Paused"] == ("False", "Awake")
     assert told(WAKING, of(WELL))["Ready"] == ("False", "PodsNotReady")
-    assert told(NOBODY, {})["Paused"] == ("False", "Awake")
+    assert told(NOBODY, {})["Paused"] == ("False", "InUse")
 
 
 @pytest.mark.parametrize("before", [PAUSED, DRAINING, WAKING])
@@ -99,9 +99,9 @@ def test_it_wakes_until_a_pod_tells_how_the_server_is(before: Seen) -> None:
     assert told(replace(up, states={}), old)["Paused"] == ("False", "Waking")
     assert "no ready pod has told yet" in message(replace(up, states={}), old, "Paused")
     assert told(replace(up, states=both(REGISTERING)), old)["Paused"] == ("False", "Waking")
-    assert told(up, old)["Paused"] == ("False", "InUse")
+    assert told(up, old)["Paused"] == ("False", "Awake")
     ill = replace(up, states=both(unavailable("Unreachable")))
-    assert told(ill, old)["Paused"] == ("False", "InUse")
+    assert told(ill, old)["Paused"] == ("False", "Awake")
     assert told(ill, old)["Ready"] == ("False", "Unreachable")
 
 
