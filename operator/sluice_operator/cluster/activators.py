@@ -55,6 +55,7 @@ class Activators:
         """Until it is cancelled. While the API server is away, what was known stays."""
         if not self._installed:
             return
+        self._look_later()
         while True:
             try:
                 await self._watch()
@@ -88,13 +89,20 @@ class Activators:
             node = manifest.get("spec", {}).get("nodeName") or ""
             self._pods[seen.name] = Activator(seen.ip, node)
 
+    def _look_later(self) -> None:
+        """Whoever sleeps when there has been none for long is woken by us: clients cannot."""
+        asyncio.get_running_loop().call_later(FORSAKEN_SECONDS + 1, self._look_if_forsaken)
+
+    def _look_if_forsaken(self) -> None:
+        if self.wakers().forsake:
+            self.on_change()
+
     def _tell(self, before: dict[str, Activator]) -> None:
         if self._pods:
             self._lost = None
         elif self._lost is None:
             self._lost = self._clock()
-            # Whoever sleeps then cannot be woken by clients any more, and is by us.
-            asyncio.get_running_loop().call_later(FORSAKEN_SECONDS + 1, self.on_change)
+            self._look_later()
         if before != self._pods:
             log.info("activators: %s", ", ".join(item.ip for item in self.ready()) or "none")
             self.on_change()
