@@ -18,12 +18,13 @@ from typing import Any
 import pytest
 
 from sluice_proxy.config import Certificate, PoolSettings, ProxyConfig, Target, TargetTLS, User
-from sluice_testing import postgres
+from sluice_testing import activating, postgres
 from sluice_testing.certificates import Authority, Trust
 from sluice_testing.door import Door
 from sluice_testing.fixtures import DoorOf, MakeConfig, StartProxy
 from sluice_testing.postgres import APP_DATABASE, APP_PASSWORD, APP_USER, Postgres
 from sluice_testing.proxy import PROXY, ProxyProcess
+from sluice_testing.slices_api import SlicesApi
 
 NEWEST = 18
 DIRECT = os.environ.get("SLUICE_TEST_DIRECT") == "1"
@@ -152,3 +153,18 @@ def door_of(trust: Trust) -> DoorOf:
 def door(server: Postgres, door_of: DoorOf, request: pytest.FixtureRequest) -> Door:
     """The door of the proxy in front of `server`."""
     return door_of(server if DIRECT else request.getfixturevalue("proxy"))
+
+
+@pytest.fixture
+def sleeping(
+    server: Postgres, make_config: MakeConfig, trust: Trust, tmp_path: Path
+) -> Iterator[activating.Sleeping]:
+    """A proxy in front of `server` that sleeps behind an activator."""
+    if DIRECT:
+        pytest.skip("a story of the activator, not of PostgreSQL")
+    config = make_config(server, name=activating.FULL_NAME, uid=activating.UID)
+    with SlicesApi(tmp_path / "account", trust.authority).running() as api:
+        town = activating.Sleeping(api, config, tmp_path, trust.file)
+        town.start_activator()
+        yield town
+        town.finish()
