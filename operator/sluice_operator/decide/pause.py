@@ -22,8 +22,9 @@ class Pause:
 
     `enabled` is `spec.autoPause.enabled`, `wakeable` tells that there are activators to wake
     it. `asleep`: its Deployment shall have no pod now. `why_awake` is a sentence that says why
-    it is not paused; empty while it is asleep. `in_use`: but for its clients it might be. `due` is in how many seconds it may be paused if
-    no client comes, None where more than time is needed.
+    it is not paused; empty while it is asleep. `in_use`: but for its clients it might be.
+    `due` is in how many seconds it may be paused if no client comes, None where more than time
+    is needed.
     """
 
     enabled: bool = False

@@ -30,9 +30,9 @@ def status(seen: Seen, old: Mapping[str, Any], now: float, *, due: bool) -> Stat
     """The status to show; equal to `old` if nothing is worth a write.
 
     `due` tells whether a minute has passed since what changes all the time was last written:
-    the pool's figures, but for the budget, which clients keep it awake, and the words of an API server that
-    fails. Until then the old ones stay. But where `Paused` changes, all is told anew: a proxy
-    that sleeps is looked at no more.
+    the pool's figures, but for the budget, which clients keep it awake, and the words of an API
+    server that fails. Until then the old ones stay. But where `Paused` changes, all is told
+    anew: a proxy that sleeps is looked at no more.
     """
     verdicts = judge(seen, old)
     before = {item["type"]: item for item in old.get("conditions") or ()}
