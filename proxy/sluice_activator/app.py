@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,6 +63,16 @@ class App:
     @property
     def unready(self) -> str:
         return "draining" if self._draining else self._house.unready
+
+    @property
+    def knocking(self) -> int:
+        """Connections that have not said who they are."""
+        return self._house.doors.knocking
+
+    @property
+    def ports(self) -> Collection[int]:
+        """The ports of proxies that are listened on."""
+        return self._house.doors.open
 
     def wake(self, proxy: Key) -> dict[str, object] | None:
         return self._house.wake(proxy)

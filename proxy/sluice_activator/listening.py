@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -64,6 +64,11 @@ class Doors:
     def knocking(self) -> int:
         """Connections that have not said who they are."""
         return len(self._knocking)
+
+    @property
+    def open(self) -> Collection[int]:
+        """The ports that are listened on."""
+        return self._ports.keys()
 
     def want(self, wanted: Mapping[int, Key]) -> None:
         """Listens on these ports, each for its proxy, and on no others."""

@@ -103,8 +103,12 @@ class Sleeping:
         self._addresses = addresses()
         self._lock = threading.Lock()
         self.api.scales[PROXY] = Scale()
-        self.api.on_patch = lambda proxy, replicas: self.wakes_up and self.start_pods(replicas)
+        self.api.on_patch = self._on_patch
         self.register()
+
+    def _on_patch(self, proxy: tuple[str, str], replicas: int) -> None:
+        if self.wakes_up:
+            self.start_pods(replicas)
 
     def register(self, **fields: Any) -> None:
         """Writes the operator's slice, anew."""

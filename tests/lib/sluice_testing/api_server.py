@@ -2,7 +2,7 @@
 
 import base64
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sluice_operator.cluster.errors import ApiError, Conflict
@@ -48,6 +48,7 @@ class Api:
         made, live = copy.deepcopy(item), self.objects.get(object_key(item))
         if item["kind"] == "Deployment":
             made["spec"]["replicas"] = 1 if live is None else live["spec"]["replicas"]
+            made["status"] = {} if live is None else live.get("status", {})
         return self._keep(made)
 
     async def scale(self, deployment: Mapping[str, Any], replicas: int) -> Manifest:
@@ -110,22 +111,29 @@ class Api:
 
 
 class Pods:
-    """Pods that serve the document `config_hash`, to so many `clients` each."""
+    """Pods that serve the document `config_hash`, to so many `clients` each.
+
+    Before the answer to each question, `on_question` is called with its number.
+    """
 
     def __init__(self) -> None:
         self.config_hash = ""
         self.clients = 0
         self.idle_seconds: float | None = 0.0
         self.woken: Wake | None = None
+        self.budget: int | None = None
         self.asked = 0
+        self.on_question: Callable[[int], None] = lambda _: None
 
     async def of(self, pods: Iterable[Pod]) -> Mapping[str, ProxyState]:
         self.asked += 1
+        self.on_question(self.asked)
         state = ProxyState(
             self.config_hash,
             "",
             (TargetState("db", 5432, "Available"),),
             PoolState(clients=self.clients),
+            fleet_budget=self.budget,
             idle_seconds=self.idle_seconds,
         )
         return {pod.name: state for pod in pods}
@@ -172,7 +180,7 @@ def config_hash(api: Api) -> str:
     return found
 
 
-def add_pod(api: Api, store: Store) -> None:
+def add_pod(api: Api, store: Store, name: str = "p") -> None:
     labels = {
         "app.kubernetes.io/name": "sluice-proxy",
         "app.kubernetes.io/instance": "orders",
@@ -180,8 +188,31 @@ def add_pod(api: Api, store: Store) -> None:
     }
     pod: Manifest = {
         "kind": "Pod",
-        "metadata": {"name": "p", "namespace": "shop", "labels": labels},
+        "metadata": {"name": name, "namespace": "shop", "labels": labels},
         "status": {"podIP": "10.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]},
     }
-    api.objects["Pod", "shop", "p"] = pod
+    api.objects["Pod", "shop", name] = pod
     store.see(pod, deleted=False)
+
+
+def roll_out(api: Api, store: Store) -> None:
+    """What the controllers make of the Deployment: it has the pods that it shall have."""
+    deployment = api.objects["Deployment", "shop", "orders-proxy"]
+    wanted = deployment["spec"]["replicas"]
+    for key in [key for key in api.objects if key[0] == "Pod"]:
+        store.see(api.objects.pop(key), deleted=True)
+    for name in ("p", "q", "r")[:wanted]:
+        add_pod(api, store, name)
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), wanted)
+    deployment["status"] = counts
+    written_by_another(api)
+    store.see(deployment, deleted=False)
+
+
+def written_by_another(api: Api, replicas: int | None = None) -> None:
+    """Somebody else writes the Deployment; no watch has told of it yet."""
+    deployment = api.objects["Deployment", "shop", "orders-proxy"]
+    if replicas is not None:
+        deployment["spec"]["replicas"] = replicas
+    api.versions += 1
+    deployment["metadata"]["resourceVersion"] = str(api.versions)

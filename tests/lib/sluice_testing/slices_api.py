@@ -203,6 +203,10 @@ class SlicesApi:
         """How many such requests came."""
         return sum(1 for v, path in list(self.requests) if v == verb and part in path)
 
+    def fail(self, kind: str, times: int = -1, verb: str = "") -> None:
+        """From now on scales answer a status, `hang` or `reset`; nothing of it if `kind` is ""."""
+        self.fault = Fault(kind, times, verb) if kind else None
+
     def take_fault(self, verb: str) -> str:
         """What this request on a scale meets."""
         fault = self.fault
