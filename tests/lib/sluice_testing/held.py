@@ -79,6 +79,13 @@ class Held:
         ]
         self.api.put(told)
 
+    @property
+    def scale(self) -> Scale:
+        return self.api.scales[PROXY]
+
+    def scale_to_zero(self) -> None:
+        self.api.scales[PROXY] = Scale(self.scale.version + 1, 0)
+
     def next_address(self) -> str:
         return next(self._addresses)
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from sluice_proxy.errors import ProxyError
 from sluice_proxy.wire import proxy_header
 from sluice_proxy.wire.proxy_header import Address
 
@@ -92,7 +93,8 @@ class StandIn:
                 threading.Thread(target=self._meet, args=(self.visits[-1],), daemon=True).start()
 
     def _meet(self, visit: Visit) -> None:
-        with contextlib.suppress(OSError), visit.sock:
+        # Whom it cannot believe, it leaves.
+        with contextlib.suppress(OSError, ProxyError), visit.sock:
             visit.sock.settimeout(30)
             while not (length := proxy_header.header_length(visit.header)):
                 visit.header += _some(visit.sock, 16 - len(visit.header))
