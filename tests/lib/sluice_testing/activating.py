@@ -180,6 +180,15 @@ class Sleeping:
             self.pods.clear()
             self.tell()
 
+    def kill_pods(self) -> None:
+        """As a node that fails: their clients are lost."""
+        with self._lock:
+            for pod in self.pods.values():
+                pod.kill()
+            self.pods.clear()
+            self.api.scales[PROXY] = Scale(self.api.scales[PROXY].version + 1, 0)
+            self.tell()
+
     def finish(self) -> None:
         """Ends everything, and judges it."""
         for activator in self.activators:

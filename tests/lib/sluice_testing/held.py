@@ -86,6 +86,10 @@ class Held:
     def scale_to_zero(self) -> None:
         self.api.scales[PROXY] = Scale(self.scale.version + 1, 0)
 
+    def raise_elsewhere(self) -> None:
+        """Somebody else is faster."""
+        self.api.scales[PROXY] = Scale(self.scale.version + 1, 7)
+
     def next_address(self) -> str:
         return next(self._addresses)
 

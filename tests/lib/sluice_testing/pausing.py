@@ -12,14 +12,12 @@ from typing import Any, Protocol
 from sluice_operator import names
 from sluice_testing import pods, shop
 from sluice_testing.api import Api, NoAnswer, Watch
-from sluice_testing.chart import SYSTEM
+from sluice_testing.chart import ACTIVATOR_PODS, SYSTEM
 from sluice_testing.kubernetes import Kubectl, Manifest, eventually, listed, secret
 from sluice_testing.load import Streaming
 from sluice_testing.pods import Way
 from sluice_testing.shop import SUPERUSER_PASSWORD, Namespace
 
-ACTIVATOR = "deployment/sluice-activator"
-ACTIVATOR_PODS = "app.kubernetes.io/name=sluice-activator"
 ADMIN_PORT = 9127
 GRACE_SECONDS = 20
 """Of the proxy's pods: who drains lingers for a quarter of it after the last client."""

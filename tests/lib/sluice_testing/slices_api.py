@@ -112,17 +112,20 @@ class Fault:
 class SlicesApi:
     """`folder` becomes a service account's mount. Start with `running()`.
 
-    `on_patch(proxy, replicas)` is called, on another thread, for each patch that was taken.
+    `on_patch(proxy, replicas)` is called, on another thread, for each patch that was taken;
+    `before_patch` before each is looked at.
     """
 
     folder: Path
     authority: Authority = field(default_factory=Authority)
     page: int = 500
     on_patch: Callable[[Key, int], None] = lambda proxy, replicas: None
+    before_patch: Callable[[], None] = lambda: None
     scales: dict[Key, Scale] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
     fault: Fault | None = None
     port: int = 0
+    token: str = TOKEN
 
     def __post_init__(self) -> None:
         self.slices: dict[Key, Manifest] = {}
@@ -130,6 +133,7 @@ class SlicesApi:
         self._log: list[tuple[int, str, Manifest]] = []
         self._version = 100
         self._oldest = 0
+        self._watches = 0
         self._server: ThreadingHTTPServer | None = None
         self._sockets: set[socket.socket] = set()
         leaf = self.authority.issue("localhost", "127.0.0.1")
@@ -174,6 +178,17 @@ class SlicesApi:
             self._log.clear()
             self._changed.notify_all()
 
+    def end_watches(self) -> None:
+        """As the real one does every few minutes."""
+        with self._changed:
+            self._watches += 1
+            self._changed.notify_all()
+
+    @property
+    def watches(self) -> int:
+        """Which time it is that watches run; another number ends those that do."""
+        return self._watches
+
     def after(self, version: int, seconds: float) -> list[tuple[int, str, Manifest]] | None:
         """What happened after `version`, None if that is not known any more; waits for it."""
         with self._changed:
@@ -189,6 +204,7 @@ class SlicesApi:
     # Scales
 
     def patch(self, proxy: Key, patch: Manifest) -> tuple[int, Manifest]:
+        self.before_patch()
         with self._changed:
             scale = self.scales[proxy]
             if patch["metadata"]["resourceVersion"] != str(scale.version):
@@ -232,6 +248,7 @@ class SlicesApi:
     def stop(self) -> None:
         """Refuses connections, and cuts those that are there."""
         assert self._server is not None
+        self.end_watches()
         self._server.shutdown()
         self._server.server_close()
         for sock in list(self._sockets):
@@ -299,7 +316,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refused(self) -> bool:
         self.server_api.requests.append((self.command, self.path))
-        if self.headers["Authorization"] == f"Bearer {TOKEN}":
+        if self.headers["Authorization"] == f"Bearer {self.server_api.token}":
             return False
         self._answer(401, {"message": "Unauthorized"})
         return True
@@ -332,8 +349,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        version, end = int(query["resourceVersion"]), time.monotonic() + 60
-        while time.monotonic() < end and self.server_api.port:
+        version, turn = int(query["resourceVersion"]), self.server_api.watches
+        while self.server_api.watches == turn:
             events = self.server_api.after(version, 0.2)
             if events is None:
                 self._event("ERROR", {"kind": "Status", "code": 410, "message": "too old"})

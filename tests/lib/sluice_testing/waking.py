@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from sluice_testing.api import Watch
 from sluice_testing.leaders import Node
 from sluice_testing.node import began
-from sluice_testing.pausing import CLIENTS, Sleeper, Town
+from sluice_testing.pausing import CLIENTS, Sleeper, Town, until_serving
 from sluice_testing.pods import PASSWORD_FILE
 
 STAGES = (
@@ -42,13 +42,14 @@ class Wake:
 
 
 def wake(cluster: Machine, sleeper: Sleeper, watch: Watch, kind: str) -> Wake:
-    """A client of this kind wakes the proxy, which has no pod."""
+    """A client of this kind wakes the proxy, which has no pod; returns when one is ready."""
     program = ("python3", "/clients/first_row.py", f"--kind={kind}")
     arguments = (*program, f"--password-file={PASSWORD_FILE}")
     told = json.loads(sleeper.namespace.kubectl("exec", CLIENTS, "--", *arguments))
     if "error" in told:
         return Wake({}, told["error"])
-    (uid,) = watch.there()
+    # Long before the API server knows that there is a process, and has its log.
+    (uid,) = until_serving(watch, 1)
     activator = _of_activator(sleeper, told["syn"])
     times = {**activator, **_of_pod(cluster, watch, uid), "first_row": told["first_row"]}
     # It listens before it has come so far as to say so; the activator may find out at once.

@@ -1,0 +1,48 @@
+"""An activator that is told to end: a lame duck, until nobody needs it any more."""
+
+import signal
+
+import pytest
+
+from sluice_testing.activating import PROXY, Sleeping
+from sluice_testing.proxy import wait_until
+from sluice_testing.raw import startup
+
+
+def readiness(sleeping: Sleeping) -> tuple[int, str]:
+    answer = sleeping.activator.get("/readyz")
+    return answer.status, answer.text.strip()
+
+
+def test_it_goes_when_nobody_is_left(sleeping: Sleeping) -> None:
+    sleeping.activator.terminate()
+    assert sleeping.activator.wait() == 0
+
+
+def test_until_then_it_holds_wakes_and_serves(sleeping: Sleeping) -> None:
+    """SIGTERM fails readiness, and nothing else."""
+    with sleeping.door.raw() as early:
+        sleeping.activator.terminate()
+        wait_until(lambda: readiness(sleeping) == (503, "draining"), "it is not ready")
+        sleeping.kill_pods()
+        with sleeping.door.raw() as late:
+            assert late.value("SELECT 1") == "1"
+            assert sleeping.api.scales[PROXY].replicas == 1
+            early.close()
+            with pytest.raises(AssertionError):
+                wait_until(lambda: not sleeping.activator.running, "it ends", 1.5)
+    assert sleeping.activator.wait() == 0
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]])
+def test_in_a_hurry_it_cuts_off_whoever_is_there(
+    sleeping: Sleeping, signals: list[signal.Signals]
+) -> None:
+    sleeping.wakes_up = False
+    with sleeping.door.knock() as client:
+        client.send(startup(user="app", database="app"))
+        sleeping.activator.wait_for(held=1)
+        for number in signals:
+            sleeping.activator.terminate(number)
+        assert client.read().fields["M"].endswith("shuts down")
+    assert sleeping.activator.wait() == 0
