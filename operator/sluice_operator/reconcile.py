@@ -215,7 +215,9 @@ class Reconciler:
         """Changes nothing, and goes on telling of what serves."""
         metadata = manifest["metadata"]
         owner = Owner(metadata["name"], metadata["namespace"], metadata["uid"])
-        made = await self._objects.made((owner.namespace, owner.name), fresh=fresh)
+        key = (owner.namespace, owner.name)
+        # Its port, too: else another proxy could be given it.
+        made = self._with_fallback(key, await self._objects.made(key, fresh=fresh))
         sight = Sight(made.pods, await self._states.of(made.pods))
         outcome = outcomes.refused(outcomes.invalid(error), made, owner)
         outcome = replace(outcome, pause=standing(made, owner.name))
