@@ -85,7 +85,7 @@ def _scaled(
     key = ("Deployment", live["metadata"]["name"])
     before, now = scale_of(observed.children.get(key)), question.replicas
     # To sleep and to wake is told by other Events, and to begin by none.
-    resized = (before, now) if before and now else None
+    resized = (before, now) if before and now and before != now else None
     idle = question.auto_pause.idle_seconds if before and not now else None
     return replace(
         outcome,
