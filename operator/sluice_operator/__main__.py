@@ -48,6 +48,9 @@ CRD_RETRY_SECONDS = 2.0
 ACTIVATORS_SECONDS = 5.0
 """So long a new leader waits to be told who the activators are."""
 
+SPREAD_SECONDS = 5.0
+"""Within so long those that are awake are looked at when the activators are others."""
+
 SWEEP_SECONDS = 12 * 3600.0
 """So often each DatabaseProxy is looked at though nothing happened, as those that sleep."""
 
@@ -114,7 +117,7 @@ async def _parts(given: Environment) -> Parts:
     reconciler = Reconciler(surroundings, given.installation)
     queue: WorkQueue[Key] = WorkQueue(reconciler.reconcile)
     reconciler.look_at = queue.add
-    activators.on_change = lambda: _look_at_all(queue, store)
+    activators.on_change = lambda: _look_at_all(queue, store, SPREAD_SECONDS, asleep=0.0)
     doors = Doors(queue, Books(ReferenceIndex(), claims, store))
     # A container that restarts in its pod is another candidate: its last life may not be over.
     identity = f"{given.pod or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
@@ -122,11 +125,11 @@ async def _parts(given: Environment) -> Parts:
     return Parts(client, states, queue, doors, Watches(), election, activators, store)
 
 
-def _look_at_all(queue: WorkQueue[Key], store: Store, within: float = 0.0) -> None:
-    """Each DatabaseProxy once, those that sleep first: they depend on it; the rest spread out."""
+def _look_at_all(queue: WorkQueue[Key], store: Store, awake: float, *, asleep: float) -> None:
+    """Each DatabaseProxy once, spread over so many seconds."""
     for key in store.proxies():
         live = store.get(("Deployment", key[0], names.workload(key[1])))
-        queue.add(key, 0.0 if scale_of(live) == 0 and not within else random.uniform(0.0, within))
+        queue.add(key, random.uniform(0.0, asleep if scale_of(live) == 0 else awake))
 
 
 def _is_alive(parts: Parts) -> bool:
@@ -209,7 +212,7 @@ async def _sweep(parts: Parts) -> None:
     """One that sleeps has no timer of its own, but its certificates are to be renewed too."""
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
-        _look_at_all(parts.queue, parts.store, within=SWEEP_SECONDS / 2)
+        _look_at_all(parts.queue, parts.store, SWEEP_SECONDS / 2, asleep=SWEEP_SECONDS / 2)
 
 
 async def _look_at_leftovers(parts: Parts, namespace: str) -> None:
@@ -217,7 +220,10 @@ async def _look_at_leftovers(parts: Parts, namespace: str) -> None:
     try:
         for policy in await parts.client.list("NetworkPolicy", namespace, CLIENTS_LABELS):
             labels = policy["metadata"]["labels"]
-            parts.queue.add((labels[names.PROXY_NAMESPACE], labels[names.PROXY_NAME]))
+            key = (labels.get(names.PROXY_NAMESPACE), labels.get(names.PROXY_NAME))
+            # Somebody may have taken these labels away; its proxy gives them back.
+            if all(key):
+                parts.queue.add(key)
     except ApiError as error:
         log.warning("the policies of the activators cannot be listed: %s", error)
 
