@@ -181,3 +181,49 @@ async def test_no_server_at_all() -> None:
     with pytest.raises(Unavailable):
         await client.apply(MANIFEST)
     await client.close()
+
+
+async def test_a_list_says_from_which_version_a_watch_goes_on(
+    client: Client, server: Server
+) -> None:
+    server.answer = {"metadata": {"resourceVersion": "7"}, "items": []}
+    assert await client.list_at("Pod", "shop", {}) == ([], "7")
+
+
+async def test_a_scale_is_written_to_what_was_read_and_by_a_manager_of_its_own(
+    client: Client, server: Server
+) -> None:
+    """An apply of ours leaves out the number of pods: it must not be taken away by that."""
+    read = {**MANIFEST, "metadata": {**MANIFEST["metadata"], "resourceVersion": "7"}}
+    await client.scale(read, 0)
+    change = {"metadata": {"resourceVersion": "7"}, "spec": {"replicas": 0}}
+    managed = {"fieldManager": "sluice-scale"}
+    assert server.asked == [
+        ("PATCH", f"{DEPLOYMENT}/scale", managed, "application/merge-patch+json", change)
+    ]
+    server.status = 409
+    with pytest.raises(Conflict):
+        await client.scale(read, 2)
+
+
+async def test_a_watch_tells_one_event_after_another(client: Client, server: Server) -> None:
+    events = [{"type": "ADDED", "object": {"n": 1}}, {"type": "DELETED", "object": {"n": 1}}]
+    server.answer = "".join(f"{json.dumps(event)}\n" for event in events)
+    watch = client.watch("Pod", "shop", {"b": "2", "a": "1"}, "7", 290)
+    assert [event async for event in watch] == events
+    query = {"watch": "1", "resourceVersion": "7", "timeoutSeconds": "290"}
+    (asked,) = server.asked
+    assert asked[:2] == ("GET", "/api/v1/namespaces/shop/pods")
+    assert asked[2] == {"labelSelector": "a=1,b=2", **query}
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "error"),
+    [(403, {"reason": "Forbidden", "message": "not here"}, Forbidden), (200, "{", Unavailable)],
+)
+async def test_a_watch_that_fails_says_so(
+    client: Client, server: Server, status: int, answer: Any, error: type[ApiError]
+) -> None:
+    server.status, server.answer = status, answer
+    with pytest.raises(error):
+        await anext(client.watch("Pod", "shop", {}, "7", 290))

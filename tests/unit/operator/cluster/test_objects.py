@@ -1,4 +1,7 @@
-"""What a look makes of Services that the operator may not read. The rest: on a real cluster."""
+"""What a look makes of Services that it may not read, and of what is no child of a proxy.
+
+The rest: on a real cluster.
+"""
 
 from typing import Any
 
@@ -9,6 +12,7 @@ from sluice_operator.cluster.errors import Forbidden
 from sluice_operator.cluster.objects import Objects
 from sluice_operator.cluster.store import Store
 from sluice_operator.decide.observed import Observed
+from sluice_testing.api_server import Api
 from sluice_testing.specs import manifest
 
 PROXY = parse(manifest({"spec.targets": [{"host": "db.data"}]}))
@@ -53,3 +57,64 @@ async def test_a_fresh_look_sees_that_it_may_read() -> None:
     observed = await look(objects, fresh=True)
     assert observed.unreadable == frozenset()
     assert set(observed.services) == {("data", "db")}
+
+
+DEPLOYMENT: dict[str, Any] = {
+    "kind": "Deployment",
+    "metadata": {"namespace": "shop", "name": "orders-proxy", "resourceVersion": "0"},
+    "spec": {"replicas": 2, "paused": False},
+}
+POLICY: dict[str, Any] = {
+    "kind": "NetworkPolicy",
+    "metadata": {"namespace": "sluice-system", "name": "shop.orders"},
+}
+
+
+async def test_a_scaled_deployment_is_known_as_it_is_now() -> None:
+    """Else the next look would write over what it has just written, and be refused."""
+    api, store = Api(DEPLOYMENT), Store()
+    objects = Objects(api, store)  # type: ignore[arg-type]
+    scaled = await objects.scale(DEPLOYMENT, 0)
+    assert scaled["spec"] == {"replicas": 0, "paused": False}
+    assert scaled == api.objects["Deployment", "shop", "orders-proxy"]
+    assert store.get(("Deployment", "shop", "orders-proxy")) == scaled
+    await objects.scale(scaled, 2)
+    assert DEPLOYMENT["spec"]["replicas"] == 2
+
+
+async def test_what_is_no_child_is_read_once() -> None:
+    api = Api(POLICY)
+    objects = Objects(api, Store())  # type: ignore[arg-type]
+    for _ in range(2):
+        assert await objects.beside(POLICY, fresh=False) == POLICY
+    assert api.reads == 1
+    del api.objects["NetworkPolicy", "sluice-system", "shop.orders"]
+    assert await objects.beside(POLICY, fresh=True) is None
+
+
+async def test_what_is_no_child_is_withdrawn_if_it_is_there() -> None:
+    api = Api(POLICY)
+    objects = Objects(api, Store())  # type: ignore[arg-type]
+    for _ in range(2):
+        await objects.withdraw("NetworkPolicy", "sluice-system", "shop.orders")
+    assert api.written == ["-NetworkPolicy shop.orders"]
+
+
+async def test_of_endpoint_slices_only_ours_are_children() -> None:
+    """The EndpointSlice controller gives its own the labels of the Service."""
+    labels = {"app.kubernetes.io/managed-by": "sluice", "app.kubernetes.io/instance": "orders"}
+    managers = {"ours": "sluice.dev", "theirs": "endpointslice-controller.k8s.io"}
+    slices = [
+        {
+            "kind": "EndpointSlice",
+            "metadata": {
+                "namespace": "shop",
+                "name": name,
+                "labels": {**labels, "endpointslice.kubernetes.io/managed-by": manager},
+            },
+        }
+        for name, manager in managers.items()
+    ]
+    objects = Objects(Api(*slices), Store())  # type: ignore[arg-type]
+    made = await objects.made(("shop", "orders"), fresh=True)
+    assert [*made.children] == [("EndpointSlice", "ours")]

@@ -98,3 +98,11 @@ def test_managed_fields_are_left_out() -> None:
     found = store.get(KEY)
     assert found is not None
     assert "managedFields" not in found["metadata"]
+
+
+def test_every_proxy_is_known() -> None:
+    store = Store()
+    for name in ("orders", "bills"):
+        store.see(thing("DatabaseProxy", name), deleted=False)
+    store.see(ours(), deleted=False)
+    assert store.proxies() == [("shop", "bills"), ("shop", "orders")]

@@ -15,6 +15,7 @@ from sluice_operator.decide.budget import (
     order,
     smallest_budget,
     starters_share,
+    wake_share,
 )
 from sluice_proxy.config import Fleet, PodShare
 
@@ -180,3 +181,70 @@ def test_a_pod_that_ends_may_have_read_the_newest_document_last() -> None:
     leaving = Member("a", terminating=True, limit=10, open=10)
     division = divide(Question(2, 90, fleet(90, 3, a=41, b=40), (member("b", 40), leaving)))
     assert division.memory.ceilings["a"] == 41
+
+
+@pytest.mark.parametrize(
+    ("budget", "replicas", "share"), [(90, 2, 30), (90, 1, 45), (91, 3, 22), (3, 2, 1), (2, 2, 0)]
+)
+def test_what_a_pod_takes_that_was_woken(budget: int, replicas: int, share: int) -> None:
+    assert wake_share(budget, replicas) == share
+    assert (replicas + 1) * share <= budget
+
+
+def asleep(fleet: Fleet, *members: Member) -> Question:
+    """Nobody tells the budget any more."""
+    return Question(2, None, fleet, members, asleep=True)
+
+
+def test_who_sleeps_leaves_all_to_the_pods_that_will_be_woken() -> None:
+    """All of them, and one that is there by accident, have room."""
+    division = divide(asleep(fleet(90, 3)))
+    assert division.fleet == fleet(90, 30)
+    again = divide(asleep(division.fleet))
+    assert again.fleet == division.fleet
+    assert again.settled
+    assert again.fits
+
+
+def test_who_falls_asleep_leaves_what_its_last_pods_have_let_go() -> None:
+    leaving = Member("a", terminating=True, limit=41, open=41, current=True)
+    division = divide(asleep(fleet(90, 3, a=41), leaving))
+    assert division.fleet == fleet(90, (90 - 41) // 3, a=41)
+    gone = replace(asleep(division.fleet), memory=division.memory, now=1.0)
+    assert divide(gone).fleet == division.fleet
+    later = replace(gone, memory=divide(gone).memory, now=1.0 + HOLD_SECONDS)
+    assert divide(later).fleet == fleet(90, 30)
+
+
+def test_who_sleeps_and_never_knew_its_budget_goes_on_as_at_first() -> None:
+    division = divide(asleep(Fleet(parts=3)))
+    assert division.fleet == Fleet(parts=3)
+
+
+WOKEN = fleet(90, 30)
+"""What pods find that were woken while no operator looked."""
+
+
+def test_the_document_stays_until_all_that_were_woken_run() -> None:
+    """The second may be about to start by it: it would take 30 whatever is written now."""
+    division = divide(Question(2, 90, WOKEN, (member("a", 30),)))
+    assert division.fleet == WOKEN
+    starting = divide(Question(2, 90, WOKEN, (member("a", 30), Member("b", running=False))))
+    assert starting.fleet == WOKEN
+
+
+def test_when_all_that_were_woken_run_each_gets_its_share() -> None:
+    first = divide(Question(2, 90, WOKEN, (member("a", 30), member("b", 30))))
+    assert first.fleet.others == starters_share(90, 2)
+    told = (member("a", 30), member("b", 30))
+    second = divide(Question(2, 90, first.fleet, told, first.memory))
+    third = divide(Question(2, 90, second.fleet, (member("a", 41), member("b", 40))))
+    assert third.fleet == fleet(90, 3, a=41, b=40)
+
+
+def test_what_woken_pods_may_have_is_never_more_than_there_is() -> None:
+    """One more may surge, as where a node is lost while they start."""
+    three = (member("a", 30), member("b", 30), member("c", 30))
+    division = divide(Question(2, 90, WOKEN, three))
+    assert sum(shares(division).values()) <= 90
+    assert division.fleet.others == 0

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sluice_operator.decide.plan import Plan, plan
+from sluice_operator.decide.plan import Plan, differing, plan
 from sluice_operator.desired.manifest import Manifest, Owner
 
 OWNER = Owner("orders", "shop", "uid-1")
@@ -93,3 +93,14 @@ def test_an_object_of_another_owner_is_not_touched(references: list[Any]) -> Non
     live["metadata"]["ownerReferences"] = references
     assert plan([service()], {KEY: live}, OWNER) == Plan(taken=(KEY,))
     assert plan([], {KEY: live}, OWNER) == Plan()
+
+
+def test_one_object_by_itself_is_applied_where_it_differs() -> None:
+    """As one that is no child of a proxy: nobody owns it, and nobody else is asked for it."""
+    (wanted,) = plan([service()], {}, OWNER).apply
+    assert differing(service(), None) == wanted
+    assert differing(service(), written(service())) is None
+    edited = written(service())
+    edited["spec"]["list"] = []
+    assert differing(service(), edited) == wanted
+    assert differing(service(), written(service(type="ClusterIP"))) == wanted
