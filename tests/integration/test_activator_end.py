@@ -44,5 +44,6 @@ def test_in_a_hurry_it_cuts_off_whoever_is_there(
         sleeping.activator.wait_for(held=1)
         for number in signals:
             sleeping.activator.terminate(number)
+            wait_until(lambda: "draining" in sleeping.activator.log, "it has heard")
         assert client.read().fields["M"].endswith("shuts down")
     assert sleeping.activator.wait() == 0
