@@ -60,6 +60,7 @@ def test_the_only_pod_dies(running: Sleeping) -> None:
     pod.kill()
     with running.door.knock() as client:
         client.send(startup(user="app", database="app"))
+        wait_until(lambda: running.api.asked("GET"), "the scale is looked at")
         running.activator.wait_for(held=1)
         running.start_pods()
         assert client.read().kind == "R"
