@@ -57,6 +57,10 @@ bench-edge: $(BIN)/.ready cluster ## scale-downs in the midst of clients: what e
 soak-pause: $(BIN)/.ready cluster ## CYCLES=250 of sleep and wake under four kinds of clients: 0 errors?
 	@PYTHONPATH=tests/lib $(BIN)/python tests/pause/soak.py
 
+.PHONY: bench-activator
+bench-activator: $(BIN)/.ready ## 3,000 proxies and 3,000 held clients at one activator: memory and CPU
+	@PYTHONPATH=tests/lib $(BIN)/python tests/bench/activator_load.py
+
 .PHONY: isolation
 isolation: $(BIN)/.ready postgres ## 240 clients on 6 connections for 5 minutes: nobody may see what is not his
 	@PYTHONPATH=tests/lib $(BIN)/python tests/isolation/isolation.py

@@ -52,7 +52,7 @@ class ActivatorProcess(Serving):
         self, api: SlicesApi, folder: Path, pod_port: int, host: str = "127.0.0.1",
         **environment: str,
     ):  # fmt: skip
-        admin, self.hello_port = free_port(), free_port()
+        admin, self.hello_port, self.pod_port = free_port(), free_port(), pod_port
         ports = {"--admin-port": admin, "--hello-port": self.hello_port, "--pod-port": pod_port}
         options = {"--host": host, "--service-account": api.folder, "--linger": 0.5, **ports}
         words = [str(word) for option in options.items() for word in option]
