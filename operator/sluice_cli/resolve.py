@@ -1,5 +1,7 @@
 """From a DatabaseProxy and the Secrets beside it to the document that the proxy is told."""
 
+from dataclasses import replace
+
 from sluice_cli.complaints import Complaint, Complaints
 from sluice_cli.manifests import Manifests, Proxy
 from sluice_operator.api.v1alpha1 import Auth
@@ -24,7 +26,8 @@ def resolve(
     now: float,
     certificate: Certificate | None,
 ) -> ProxyConfig:
-    """The whole budget is this process's own. Arguments are those of `proxy_config`.
+    """The whole budget is this process's own, and its end needs no patience: nobody stands
+    between it and its clients who could not know of it. Arguments are those of `proxy_config`.
 
     Raises Complaints with everything that the Secrets lack.
     """
@@ -34,11 +37,12 @@ def resolve(
     if problems:
         raise Complaints(_complaint(proxy, problem) for problem in problems)
     try:
-        return proxy_config(
+        config = proxy_config(
             proxy.manifest.spec, name, namespace, secrets, previous, now, certificate
         )
     except ConfigError as error:
         raise Complaints([proxy.complain(error.path, error.problem)]) from None
+    return replace(config, linger_seconds=0)
 
 
 def _problems(proxy: Proxy, secrets: Secrets) -> list[Problem]:

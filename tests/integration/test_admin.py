@@ -38,10 +38,27 @@ def test_the_pool_is_counted(proxy: ProxyProcess, door: Door) -> None:
     proxy.wait_for_pool(borrowed=0, pinned=0, clients=0)
 
 
-def test_an_unchanged_state_is_not_sent_again(proxy: ProxyProcess) -> None:
-    first = proxy.get("/state")
-    again = proxy.get("/state", {"If-None-Match": first.headers["etag"]})
-    assert (again.status, again.text) == (304, "")
+def test_an_unchanged_state_is_not_sent_again(proxy: ProxyProcess, door: Door) -> None:
+    """While a client is there: else it tells for how long none has been."""
+    with door.raw():
+        proxy.wait_for_pool(clients=1, borrowed=0)
+        first = proxy.get("/state")
+        again = proxy.get("/state", {"If-None-Match": first.headers["etag"]})
+        assert (again.status, again.text) == (304, "")
+
+
+def test_for_how_long_no_client_has_been_there(proxy: ProxyProcess, door: Door) -> None:
+    before = proxy.state()
+    assert before["acceptedTotal"] == 0
+    door.knock().close()
+    proxy.wait_until(lambda: proxy.state()["idleSeconds"] > before["idleSeconds"], "time passes")
+    with door.raw():
+        assert (proxy.state()["idleSeconds"], proxy.state()["acceptedTotal"]) == (0, 1)
+        assert proxy.metrics()["sluice_proxy_idle_seconds"] == 0
+    with door.connect():
+        assert (proxy.state()["idleSeconds"], proxy.state()["acceptedTotal"]) == (0, 2)
+    proxy.wait_until(lambda: proxy.state()["idleSeconds"] > 0, "nobody is there any more")
+    assert proxy.state()["acceptedTotal"] == 2
 
 
 def test_probes(proxy: ProxyProcess) -> None:

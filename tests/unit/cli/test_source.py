@@ -51,6 +51,7 @@ def test_the_document(given: Setup) -> None:
     assert config.targets == (Target("db", 5432),)
     assert [(user.name, user.password) for user in config.users] == [("app", "first")]
     assert config.fleet == Fleet()
+    assert config.linger_seconds == 0
     assert config.certificate is not None
 
 
