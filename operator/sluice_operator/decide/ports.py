@@ -55,7 +55,7 @@ class Ports:
     def free(self, key: Key) -> None:
         """`key` is gone."""
         port = self._port.pop(key, None)
-        if port is not None and self._holder.get(port) == key:
+        if port is not None:
             del self._holder[port]
 
     def _take(self, key: Key, port: int) -> None:
