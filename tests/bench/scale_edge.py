@@ -142,6 +142,7 @@ def main() -> int:
         with stage("images and chart"):
             cluster.load_images()
             chart.install(cluster)
+            chart.restart_activators(cluster)
         found = {}
         with shop.database(cluster) as host:
             for cure in CURES:

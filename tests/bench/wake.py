@@ -23,7 +23,7 @@ from kube.client import Cluster
 from kube.progress import Trouble, say, stage
 
 from sluice_testing import chart, pausing, shop
-from sluice_testing.pausing import Sleeper, put_to_sleep, until_serving
+from sluice_testing.pausing import Sleeper, put_to_sleep
 from sluice_testing.streams import percentile
 from sluice_testing.waking import STAGES, Wake, wake
 
@@ -45,7 +45,6 @@ def one(cluster: Cluster, sleeper: Sleeper, number: int) -> Wake:
     """Begins and ends without a pod."""
     with sleeper.watched() as watch:
         found = wake(cluster, sleeper, watch, KIND)
-        until_serving(watch, 1)
         put_to_sleep(sleeper, watch)
     stages = ", ".join(f"{name} {seconds:.2f}" for name, seconds in found.stages.items())
     say(f"wake {number} of {WAKES}: {found.error or stages}")
@@ -96,6 +95,7 @@ def main() -> int:
         with stage("images and chart"):
             cluster.load_images()
             chart.install(cluster)
+            chart.restart_activators(cluster)
         wakes = measured(cluster)
     except Trouble as trouble:
         print(f"\n{trouble}", file=sys.stderr)

@@ -118,8 +118,7 @@ def test_an_activator_is_killed(operator: Cluster, sleeper: Sleeper) -> None:
         with client(sleeper) as told:
             assert_served(told.result())
         until_serving(watch, 1)
-    status = ("rollout", "status", pausing.ACTIVATOR, "--timeout=180s")
-    operator.kubectl("-n", SYSTEM, *status)
+    chart.until_rolled_out(operator)
     eventually(lambda: len(listed_activators(sleeper)) == 2, "both are listed")
 
 
@@ -139,13 +138,13 @@ def test_the_activators_are_rolled_out(operator: Cluster, sleeper: Sleeper) -> N
         sleeper.watched() as watch,
         streaming(operator, Stream(sleeper.namespace.name, CLIENTS)) as told,
     ):
-        operator.kubectl(*here, "rollout", "restart", pausing.ACTIVATOR)
+        operator.kubectl(*here, "rollout", "restart", chart.ACTIVATORS)
         while old & set(sleeper.activators()):
             force_to_zero(sleeper, watch)
         force_to_zero(sleeper, watch)
         until_served(told, SOME_CLIENTS)
     assert [str(failure) for failure in told.failures] == []
-    operator.kubectl(*here, "rollout", "status", pausing.ACTIVATOR, "--timeout=180s")
+    chart.until_rolled_out(operator)
 
 
 def force_to_zero(sleeper: Sleeper, watch: Watch) -> None:

@@ -121,9 +121,7 @@ def test_an_upgrade_of_the_release_does_not_wake_it(operator: Cluster, sleeper: 
     with sleeper.watched() as watch:
         put_to_sleep(sleeper, watch)
         chart.install(operator)
-        operator.kubectl("-n", chart.SYSTEM, "rollout", "restart", pausing.ACTIVATOR)
-        status = ("rollout", "status", pausing.ACTIVATOR, "--timeout=180s")
-        operator.kubectl("-n", chart.SYSTEM, *status)
+        chart.restart_activators(operator)
         fleet.look_again(sleeper.namespace)
         assert sleeper.replicas() == 0
         assert watch.there() == {}

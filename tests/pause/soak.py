@@ -80,6 +80,7 @@ def main() -> int:
         with stage("images and chart"):
             cluster.load_images()
             chart.install(cluster)
+            chart.restart_activators(cluster)
         soak(cluster, tally)
     except Trouble as trouble:
         print(f"\n{trouble}", file=sys.stderr)
