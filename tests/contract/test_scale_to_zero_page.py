@@ -13,10 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from sluice_activator import decide as activators
 from sluice_activator.metrics import Metrics
 from sluice_activator.waking import STAGES
 from sluice_operator import names, scaling
+from sluice_operator.api import pod_template
 from sluice_operator.api.manifest import parse
+from sluice_operator.decide import ports
+from sluice_operator.decide.pause import FORSAKEN_SECONDS
+from sluice_proxy.session.hub import REST_AFTER
 from sluice_testing import pages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,6 +106,24 @@ def test_every_metric_is_on_the_page_and_every_stage() -> None:
     families = (family for family in Metrics().registry.collect() if "activator" in family.name)
     assert found == {f.name + "_total" * (f.type == "counter") for f in families}
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)[-len(STAGES) :] == [*STAGES]
+
+
+SIZES = (
+    f"| {ports.LAST - ports.FIRST + 1:,}: each has a port of its own",
+    f"at the activators, {ports.FIRST} to {ports.LAST}",
+    f"| {activators.HELD_MAX:,} for one proxy, {activators.HELD_MAX_OF_ALL:,} in all",
+    f"| how long it is held | {activators.DEADLINE:.0f} seconds |",
+    f"then silence: closed after {activators.FIRST_BYTES_WITHIN:.0f} seconds",
+    f"none has come for {pod_template.LINGER_SECONDS} seconds",
+    f"after {activators._LOOKS[0]}, {activators._LOOKS[1]}, then every second",
+    f"{REST_AFTER:.0f} seconds after the last client has left",
+)
+
+
+@pytest.mark.parametrize("words", SIZES)
+def test_sizes_are_those_of_the_code(words: str) -> None:
+    assert words in PAGE
+    assert (activators.TRIES, activators._LOOKS[2], FORSAKEN_SECONDS) == (6, 1.0, 60.0)
 
 
 def test_the_example_is_a_good_one() -> None:
