@@ -351,3 +351,21 @@ async def test_a_deployment_that_had_its_size_from_an_apply_gets_it_back_without
     await awake.look()
     assert awake.scaled == ["scale orders-proxy 2"]
     assert awake.event("Scaled") == ""
+
+
+@pytest.mark.parametrize("sleeps", [False, True])
+async def test_while_something_cannot_be_written_it_stays_as_it_is(
+    awake: Stage, *, sleeps: bool
+) -> None:
+    if sleeps:
+        await awake.look()
+        roll_out(awake.api, awake.store)
+        await awake.settle()
+    before = awake.replicas
+    awake.change(network={"allowedClients": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]})
+    awake.change(autoPause={"enabled": not sleeps})
+    awake.api.refuse["NetworkPolicy"] = Unavailable(500, "InternalError", "a webhook failed")
+    with pytest.raises(Unavailable):
+        await awake.look()
+    assert (awake.scaled, awake.replicas) == ([], before)
+    assert awake.api.condition("Paused")["reason"] == ("Paused" if sleeps else "InUse")

@@ -100,6 +100,16 @@ async def test_what_is_no_child_is_withdrawn_if_it_is_there() -> None:
     assert api.written == ["-NetworkPolicy shop.orders"]
 
 
+async def test_what_was_not_there_before_is_withdrawn_as_well() -> None:
+    """Its namespace may be one that is not watched: nobody told that it was made."""
+    api = Api()
+    objects = Objects(api, Store())  # type: ignore[arg-type]
+    assert await objects.beside(POLICY, fresh=False) is None
+    api.objects["NetworkPolicy", "sluice-system", "shop.orders"] = POLICY
+    await objects.withdraw("NetworkPolicy", "sluice-system", "shop.orders")
+    assert api.objects == {}
+
+
 async def test_of_endpoint_slices_only_ours_are_children() -> None:
     """The EndpointSlice controller gives its own the labels of the Service."""
     labels = {"app.kubernetes.io/managed-by": "sluice", "app.kubernetes.io/instance": "orders"}
