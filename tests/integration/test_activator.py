@@ -157,6 +157,9 @@ def test_a_pod_that_ends_still_serves_and_the_proxy_wakes(sleeping: Sleeping) ->
     """Between the order to end and the end; the client is let in at once."""
     sleeping.start_pods()
     [(address, old)] = sleeping.pods.items()
+    with sleeping.door.raw() as client:
+        assert client.value("SELECT 1") == "1"
+    assert sleeping.api.asked("") == 0
     sleeping.tell(terminating=[address])
     sleeping.wakes_up = False
     with sleeping.door.raw() as client:
