@@ -90,7 +90,7 @@ class TestPatience:
         assert proxy.wait() == 0
 
     def test_new_clients_are_refused(self, proxy: ProxyProcess, door: Door) -> None:
-        """At once: the pod was let go of by every node before it got the signal."""
+        """At once, where it is not to linger; test_lame_duck.py is about where it is."""
         with door.raw():
             draining(proxy)
             assert proxy.get("/readyz").status == 503
