@@ -86,7 +86,7 @@ def _scaled(
     before, now = scale_of(observed.children.get(key)), question.replicas
     # To sleep and to wake is told by other Events, and to begin by none.
     resized = (before, now) if before and now and before != now else None
-    idle = question.auto_pause.idle_seconds if before and not now else None
+    idle = question.auto_pause.idle_seconds if not now else None
     return replace(
         outcome,
         deployment=live,

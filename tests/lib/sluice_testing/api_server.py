@@ -118,6 +118,7 @@ class Pods:
 
     def __init__(self) -> None:
         self.config_hash = ""
+        self.config_error = ""
         self.clients = 0
         self.idle_seconds: float | None = 0.0
         self.woken: Wake | None = None
@@ -130,7 +131,7 @@ class Pods:
         self.on_question(self.asked)
         state = ProxyState(
             self.config_hash,
-            "",
+            self.config_error,
             (TargetState("db", 5432, "Available"),),
             PoolState(clients=self.clients),
             fleet_budget=self.budget,

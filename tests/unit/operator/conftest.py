@@ -22,7 +22,9 @@ from sluice_testing.api_server import (
     Standins,
     add_pod,
     config_hash,
+    roll_out,
 )
+from sluice_testing.looks import IDLE, Looks
 
 
 @pytest.fixture
@@ -80,3 +82,34 @@ async def served(api: Api, pods: Pods, store: Store, reconciler: Reconciler) -> 
     assert api.condition("Ready")["reason"] == "Serving"
     api.written.clear()
     return api.objects["DatabaseProxy", *KEY]
+
+
+@pytest.fixture
+async def awake(
+    api: Api,
+    pods: Pods,
+    store: Store,
+    clock: Clock,
+    activators: Standins,
+    reconciler: Reconciler,
+) -> Looks:
+    """Two pods serve; nobody has been there for long, but for this look."""
+    looks = Looks(api, pods, store, clock, activators, reconciler)
+    pods.budget = 90
+    await looks.look()
+    roll_out(api, store)
+    await looks.settle()
+    pods.idle_seconds = IDLE
+    looks.forget_events()
+    return looks
+
+
+@pytest.fixture
+async def asleep(awake: Looks) -> Looks:
+    """It was paused, and its pods have ended."""
+    await awake.look()
+    roll_out(awake.api, awake.store)
+    await awake.settle()
+    assert awake.replicas == 0
+    awake.forget_events()
+    return awake

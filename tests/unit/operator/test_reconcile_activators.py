@@ -26,6 +26,16 @@ def port(api: Api, key: Key) -> int:
     return found
 
 
+async def move(key: Key, number: int, reconciler: Reconciler) -> None:
+    """Its slice has another port, as the next look at it sees."""
+    store = reconciler._objects._store
+    (live,) = (item for item in store.of_proxy(*key) if item["kind"] == "EndpointSlice")
+    live = copy.deepcopy(live)
+    live["ports"][0]["port"] = number
+    store.put(live)
+    await reconciler.reconcile(key)
+
+
 def let_in(api: Api, key: Key) -> list[int]:
     """At which ports of the activators the clients of a proxy are."""
     policy = api.objects["NetworkPolicy", "sluice-system", names.activator_policy(key[1], key[0])]
@@ -190,8 +200,8 @@ async def test_two_proxies_have_ports_of_their_own(
 ) -> None:
     """Also where one has what the other would have taken."""
     liked = Ports().port(second)
-    reconciler._ports.see(KEY, liked)
     await reconciler.reconcile(KEY)
+    await move(KEY, liked, reconciler)
     await reconciler.reconcile(second)
     assert port(api, KEY) == liked
     assert port(api, second) != liked
@@ -206,16 +216,13 @@ def looked_at(reconciler: Reconciler) -> list[Key]:
 
 
 async def test_who_has_the_port_of_another_is_looked_at_and_moves(
-    api: Api, store: Store, reconciler: Reconciler, second: Key, looked_at: list[Key]
+    api: Api, reconciler: Reconciler, second: Key, looked_at: list[Key]
 ) -> None:
     """As after somebody restored objects of long ago: bills stays, for it is the first by name."""
     await reconciler.reconcile(KEY)
     await reconciler.reconcile(second)
     same = port(api, KEY)
-    live = slice_of(api, second)
-    live["ports"][0]["port"] = same
-    store.put(live)
-    await reconciler.reconcile(second)
+    await move(second, same, reconciler)
     assert looked_at == [KEY]
     await reconciler.reconcile(KEY)
     assert looked_at == [KEY]
@@ -226,29 +233,29 @@ async def test_who_has_the_port_of_another_is_looked_at_and_moves(
 
 
 async def test_who_comes_later_by_name_moves_by_itself(
-    api: Api, store: Store, reconciler: Reconciler, second: Key, looked_at: list[Key]
+    api: Api, reconciler: Reconciler, second: Key, looked_at: list[Key]
 ) -> None:
     await reconciler.reconcile(second)
     same = port(api, second)
     await reconciler.reconcile(KEY)
-    live = slice_of(api, KEY)
-    live["ports"][0]["port"] = same
-    store.put(live)
     reconciler._ports.free(KEY)
-    await reconciler.reconcile(KEY)
+    await move(KEY, same, reconciler)
     assert looked_at == []
     assert port(api, second) == same
     assert port(api, KEY) != same
 
 
 async def test_the_port_of_one_that_is_gone_is_free(
-    api: Api, store: Store, reconciler: Reconciler
+    api: Api, store: Store, reconciler: Reconciler, second: Key, looked_at: list[Key]
 ) -> None:
     await reconciler.reconcile(KEY)
     freed = port(api, KEY)
     take_away(api, store, KEY)
     await reconciler.reconcile(KEY)
-    assert reconciler._ports.see(BILLS, freed) is None
+    await reconciler.reconcile(second)
+    await move(second, freed, reconciler)
+    assert looked_at == []
+    assert port(api, second) == freed
 
 
 async def test_a_port_of_one_whose_spec_is_refused_is_given_to_nobody(
@@ -256,8 +263,8 @@ async def test_a_port_of_one_whose_spec_is_refused_is_given_to_nobody(
 ) -> None:
     """The operator was started anew: it has seen its slice, but not a spec that it can read."""
     liked = Ports().port(second)
-    reconciler._ports.see(KEY, liked)
     await reconciler.reconcile(KEY)
+    await move(KEY, liked, reconciler)
     reconciler._ports.free(KEY)
     api.objects["DatabaseProxy", *KEY]["spec"]["replicas"] = "two"
     store.put(api.objects["DatabaseProxy", *KEY])
@@ -265,3 +272,12 @@ async def test_a_port_of_one_whose_spec_is_refused_is_given_to_nobody(
     await reconciler.reconcile(second)
     assert port(api, KEY) == liked
     assert port(api, second) != liked
+
+
+async def test_while_something_else_cannot_be_written_the_policy_waits(
+    api: Api, reconciler: Reconciler
+) -> None:
+    api.refuse["Service"] = Unavailable(503, "ServiceUnavailable", "later")
+    with pytest.raises(Unavailable):
+        await reconciler.reconcile(KEY)
+    assert POLICY not in api.objects
