@@ -99,12 +99,12 @@ async def test_who_was_hung_up_on_keeps_its_place_and_its_deadline(
         first = await activator.visitor(STARTUP)
         await activator.until(lambda: pod.visits and pod.visits[0].said, "the pod has the first")
         activator.tell()
-    await asyncio.sleep(0.5)
-    second = await activator.visitor(STARTUP)
-    await activator.held(2)
-    hang_up.set()
-    assert (await first.error())["C"] == "57P03"
-    assert await second.is_held(0.2)
+        await asyncio.sleep(0.5)
+        second = await activator.visitor(STARTUP)
+        await activator.held(2)
+        hang_up.set()
+        assert (await first.error())["C"] == "57P03"
+        assert await second.is_held(0.2)
 
 
 async def test_a_pod_that_hangs_up_without_a_byte_is_left_for_another(activator: Held) -> None:

@@ -109,8 +109,8 @@ class Held:
         for port in ports or (self.port,):
             await self.until(lambda port=port: port in self.app.ports, f"port {port} is open")
 
-    async def visitor(self, said: bytes = b"", port: int = 0) -> Visitor:
-        place = ("127.0.0.1", port or self.port)
+    async def visitor(self, said: bytes = b"", port: int = 0, host: str = "127.0.0.1") -> Visitor:
+        place = (host, port or self.port)
         visitor = Visitor(*await asyncio.open_connection(*place))
         visitor.writer.write(said)
         self._visitors.append(visitor)
@@ -139,7 +139,7 @@ async def held(api: SlicesApi, **settings: Any) -> AsyncIterator[Held]:
     """A running activator; whoever is with it at the end is cut off."""
     account = Account("127.0.0.1", api.port, api.folder)
     ports = {name: free_port() for name in ("admin_port", "hello_port", "pod_port")}
-    chosen = Settings(account, host="127.0.0.1", **{**ports, **settings})
+    chosen = Settings(account, **{"host": "127.0.0.1", **ports, **settings})
     app = App(chosen)
     running = asyncio.create_task(app.run())
     one = Held(api, app, chosen)

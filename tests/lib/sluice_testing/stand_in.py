@@ -76,7 +76,9 @@ class StandIn:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator["StandIn"]:
-        with socket.create_server((self.address, self.port), backlog=512) as listener:
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        place = (self.address, self.port)
+        with socket.create_server(place, family=family, backlog=512) as listener:
             threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
             yield self
             # Closing alone does not wake a thread that accepts.
