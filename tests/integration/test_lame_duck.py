@@ -14,7 +14,7 @@ from sluice_testing.postgres import APP_DATABASE, APP_USER, Postgres
 from sluice_testing.proxy import ProxyProcess
 from sluice_testing.raw import SSL_REQUEST, Refused, startup
 
-LINGER = 2
+LINGER = 3
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_who_comes_is_served(proxy: ProxyProcess, door: Door) -> None:
     for _ in range(4):
         with door.raw() as client:
             assert client.value("SELECT 'served'") == "served"
-        time.sleep(LINGER * 0.5)
+        time.sleep(1)
     assert proxy.state()["acceptedTotal"] == 4
     assert proxy.wait() == 0
 
