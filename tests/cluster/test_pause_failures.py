@@ -18,8 +18,7 @@ from sluice_testing import chart, pausing
 from sluice_testing.api import Watch
 from sluice_testing.chart import OPERATOR, SYSTEM
 from sluice_testing.kubernetes import Manifest, eventually
-from sluice_testing.leaders import signal
-from sluice_testing.node import stopped
+from sluice_testing.node import signal_pod, stopped
 from sluice_testing.pausing import CLIENTS, Sleeper, put_to_sleep, until_serving
 from sluice_testing.pods import PASSWORD_FILE
 from sluice_testing.raw import SSL_REQUEST, Message, startup
@@ -176,11 +175,10 @@ def test_the_process_of_the_only_pod_is_killed(
     """State Running; Race 22: until the kubelet knows of it nobody can; then clients are held."""
     with sleeper.watched() as watch:
         (uid,) = until_serving(watch, 1)
-        (name,) = names_of(watch.there())
         with streaming(operator, Stream(sleeper.namespace.name, CLIENTS)) as told:
             until_served(told, SOME_CLIENTS)
             killed = time.time()
-            signal(operator, name, "KILL")
+            signal_pod(operator, uid, "KILL")
             until_restarted(watch, uid)
             until_serving(watch, 1)
             until_served(told, SOME_CLIENTS)

@@ -1,4 +1,4 @@
-"""Processes of the cluster's node: stopped for a while, and when those of a pod began."""
+"""Processes of the cluster's node: stopped for a while, killed, and when a pod's began."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,6 +9,15 @@ from sluice_testing.leaders import Node
 _SIGNAL = """
 for process in /proc/[0-9]*; do
     if [ "$(cat $process/comm 2>/dev/null)" = "$0" ]; then
+        kill -s "$1" "${process#/proc/}" && echo "$process"
+    fi
+done
+"""
+# The sandbox's own process holds the pod's addresses.
+_SIGNAL_POD = """
+for process in $(grep -lE "pod($0|$(echo "$0" | tr - _))" /proc/[0-9]*/cgroup 2>/dev/null); do
+    process="${process%/cgroup}"
+    if [ "$(cat "$process/comm")" != pause ]; then
         kill -s "$1" "${process#/proc/}" && echo "$process"
     fi
 done
@@ -40,6 +49,12 @@ def stopped(cluster: Node, process: str) -> Iterator[None]:
 def _signal(cluster: Node, process: str, name: str) -> None:
     if not cluster.on_node("sh", "-c", _SIGNAL, process, name).split():
         raise AssertionError(f"no process {process} on the node")
+
+
+def signal_pod(cluster: Node, uid: str, name: str) -> None:
+    """Sends the signal `name`, such as KILL, to what runs in the containers of this pod."""
+    if not cluster.on_node("sh", "-c", _SIGNAL_POD, uid, name).split():
+        raise AssertionError(f"no process of the pod {uid} on the node")
 
 
 @dataclass(frozen=True)
