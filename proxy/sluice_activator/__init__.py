@@ -17,6 +17,7 @@ Rooms, top to bottom; imports go downwards only:
 `sockets`, `metrics`  small tools of those above
 `decide`      pure: whom to dial, when to look at the scale, what a client is told
 `slices`, `first_bytes`  pure: what EndpointSlices mean; what a client's first bytes are
+`client_hello`  pure: what a TLS client offers by ALPN
 
 It sees no password, ends no TLS, and needs no operator. Of the proxy it imports constants of
 `config`, `wire`, `errors`, `logs` and `admin.http`; nobody imports it.

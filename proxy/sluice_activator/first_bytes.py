@@ -7,6 +7,7 @@ few bytes. Nothing is answered here, and nothing is asked.
 from enum import Enum
 from typing import Final
 
+from sluice_activator.client_hello import CLIENT_HELLO, RECORD_HEAD, handshake, is_whole, offers
 from sluice_proxy.errors import ProxyError
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire.startup import CancelRequest, Startup, packet_length, parse_packet
@@ -15,10 +16,10 @@ KEPT_MAX: Final = c.MAX_STARTUP_LENGTH
 """The most that is taken from a client before a pod answers: the longest first message."""
 
 # TLSPlaintext: type, version, length; then the type of the handshake message (RFC 8446, 5.1, 4).
-_RECORD_HEAD: Final = 5
 _TLS_MAJOR: Final = 3
-_CLIENT_HELLO: Final = 1
 _RECORD_MAX: Final = 1 << 14
+# What direct TLS has to offer by ALPN, with its length; pods refuse whoever does not.
+_OFFER: Final = b"\x0apostgresql"
 
 
 class FirstBytes(Enum):
@@ -28,7 +29,8 @@ class FirstBytes(Enum):
     STARTUP = "startup"
     """A StartupMessage: this client understands an ErrorResponse."""
     ENCRYPTION = "encryption"
-    """SSLRequest, GSSENCRequest or a ClientHello: whatever is answered in clear misleads it."""
+    """SSLRequest, GSSENCRequest, or a ClientHello that offers `postgresql` by ALPN, as libpq's
+    direct TLS does: whatever is answered in clear misleads it."""
     CANCEL = "cancel"
     NOISE = "noise"
 
@@ -55,15 +57,17 @@ def judge(data: bytes) -> FirstBytes:
 
 
 def _tls(data: bytes) -> FirstBytes:
-    """A record counts when it is whole, or when as much of it is here as is ever kept."""
-    length = int.from_bytes(data[3:_RECORD_HEAD], "big")
+    """A ClientHello counts when it is whole, or when as much of it is here as is ever kept."""
+    length = int.from_bytes(data[3:RECORD_HEAD], "big")
     impossible = (
         data[1:2] not in (b"", bytes((_TLS_MAJOR,))),
-        len(data) >= _RECORD_HEAD and not 4 <= length <= _RECORD_MAX,
-        len(data) > _RECORD_HEAD and data[_RECORD_HEAD] != _CLIENT_HELLO,
+        len(data) >= RECORD_HEAD and not 4 <= length <= _RECORD_MAX,
+        len(data) > RECORD_HEAD and data[RECORD_HEAD] != CLIENT_HELLO,
     )
     if any(impossible):
         return FirstBytes.NOISE
-    if len(data) < _RECORD_HEAD or len(data) < min(_RECORD_HEAD + length, KEPT_MAX):
+    message = handshake(data)
+    if not is_whole(message) and len(data) < KEPT_MAX:
         return FirstBytes.INCOMPLETE
-    return FirstBytes.ENCRYPTION
+    offered = offers(message, _OFFER[1:]) if is_whole(message) else _OFFER in message
+    return FirstBytes.ENCRYPTION if offered else FirstBytes.NOISE

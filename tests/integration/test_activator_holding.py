@@ -10,12 +10,13 @@ import pytest
 from sluice_activator import decide
 from sluice_activator.trial import Client
 from sluice_testing.held import Held, Visitor, held
+from sluice_testing.hellos import client_hello
 from sluice_testing.raw import GSS_ENCRYPTION_REQUEST, SSL_REQUEST, startup
 from sluice_testing.slices_api import SlicesApi
 from sluice_testing.stand_in import Visit, answers, answers_as_another, hangs_up
 
 STARTUP = startup(user="app", database="app")
-CLIENT_HELLO = b"\x16\x03\x01\x00\x06\x01\0\0\x02\x03\x03"
+CLIENT_HELLO = client_hello("postgresql")
 
 
 @pytest.fixture

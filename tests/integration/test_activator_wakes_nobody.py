@@ -8,12 +8,13 @@ import pytest
 
 from sluice_activator import decide
 from sluice_testing.held import Held, held
+from sluice_testing.hellos import client_hello
 from sluice_testing.raw import GSS_ENCRYPTION_REQUEST, SSL_REQUEST, cancel_request, startup
 from sluice_testing.slices_api import SlicesApi
 from sluice_testing.stand_in import answers, only_listens
 
 STARTUP = startup(user="app", database="app")
-CLIENT_HELLO = b"\x16\x03\x01\x00\x06\x01\0\0\x02\x03\x03"
+CLIENT_HELLO = client_hello("postgresql")
 REAL = {
     "StartupMessage": STARTUP,
     "SSLRequest": SSL_REQUEST,
@@ -22,6 +23,8 @@ REAL = {
 }
 CANCEL = cancel_request(b"\0\0\0\x01\0\0\0\x02")
 NOISE = {
+    "HTTPS": client_hello(),
+    "HTTPS that offers HTTP": client_hello("h2", "http/1.1"),
     "HTTP": b"GET / HTTP/1.1\r\nHost: orders\r\n\r\n",
     "a TLS record that is no ClientHello": b"\x16\x03\x03\x00\x04\x02\0\0\0",
     "TLS that is no handshake": b"\x15\x03\x03\x00\x02\x02\x28",
@@ -103,7 +106,7 @@ async def test_a_message_in_single_bytes_is_a_client_when_it_is_whole(
     visitor = await activator.visitor()
     for byte in REAL[kind][:-1]:
         visitor.writer.write(bytes((byte,)))
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.002)
     assert activator.api.asked("") == 0
     visitor.writer.write(REAL[kind][-1:])
     await activator.until(lambda: activator.api.asked("PATCH") == 1, "it is woken")

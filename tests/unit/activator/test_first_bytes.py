@@ -1,5 +1,6 @@
 """Who is a real client, by bytes that come in any pieces."""
 
+import ssl
 import struct
 
 import pytest
@@ -7,15 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice_activator.first_bytes import KEPT_MAX, FirstBytes, judge
+from sluice_testing.hellos import client_hello, first_flight, long_client_hello
 
 STARTUP = b"\0\0\0\x12\0\x03\0\0user\0app\0\0"
+CLIENT_HELLO = client_hello("postgresql")
 MESSAGES = {
     STARTUP: FirstBytes.STARTUP,
     STARTUP[:4] + b"\0\x03\0\x02" + STARTUP[8:]: FirstBytes.STARTUP,
     STARTUP[:4] + b"\0\x03\x27\x0f" + STARTUP[8:]: FirstBytes.STARTUP,
     struct.pack("!ii", 8, 80877103): FirstBytes.ENCRYPTION,
     struct.pack("!ii", 8, 80877104): FirstBytes.ENCRYPTION,
-    b"\x16\x03\x01\x00\x05\x01\0\0\x01\x03": FirstBytes.ENCRYPTION,
+    CLIENT_HELLO: FirstBytes.ENCRYPTION,
+    client_hello("h2", "postgresql", "http/1.1"): FirstBytes.ENCRYPTION,
     struct.pack("!iiii", 16, 80877102, 1, 2): FirstBytes.CANCEL,
     struct.pack("!iii", 44, 80877102, 1) + bytes(32): FirstBytes.CANCEL,
 }
@@ -34,6 +38,13 @@ NOISE = [
     b"\x16\x03\x01\x40\x01",
     b"\x16\x03\x01\x00\x05\x02",
     b"\x15\x03\x03\x00\x02",
+    client_hello(),
+    client_hello("h2", "http/1.1"),
+    client_hello("postgresql2", "xpostgresql"),
+    # Lengths that lead out of the message, or past its end.
+    CLIENT_HELLO.replace(b"\x0apostgresql", b"\x0bpostgresql"),
+    CLIENT_HELLO[:43] + b"\xff" + CLIENT_HELLO[44:],
+    b"\x16\x03\x01\x00\x05\x01\0\0\x01\x03",
 ]
 
 
@@ -65,9 +76,39 @@ def test_the_longest_startup_message_is_kept_whole() -> None:
 
 
 def test_of_a_record_that_is_longer_than_what_is_kept_as_much_is_enough() -> None:
-    record = b"\x16\x03\x01\x40\x00\x01" + bytes(16383)
+    record = long_client_hello(12_000)
+    assert KEPT_MAX < len(record) < 16_384
     assert judge(record[: KEPT_MAX - 1]) is FirstBytes.INCOMPLETE
     assert judge(record[:KEPT_MAX]) is FirstBytes.ENCRYPTION
+    other = record.replace(b"\x0apostgresql", b"\x0apostgresq_")
+    assert judge(other[:KEPT_MAX]) is FirstBytes.NOISE
+
+
+def test_a_client_hello_may_come_in_several_records() -> None:
+    head, message = CLIENT_HELLO[:3], CLIENT_HELLO[5:]
+    middle = message.index(b"postgresql") + 4
+    parts = (message[:9], message[9:middle], message[middle:])
+    records = b"".join(head + struct.pack("!H", len(part)) + part for part in parts)
+    for length in range(len(records)):
+        assert judge(records[:length]) is FirstBytes.INCOMPLETE
+    assert judge(records + b"what follows") is FirstBytes.ENCRYPTION
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_both_versions_of_tls(version: ssl.TLSVersion) -> None:
+    context = ssl.create_default_context()
+    context.minimum_version = context.maximum_version = version
+    assert judge(first_flight(context)) is FirstBytes.NOISE
+    assert judge(first_flight(context, "postgresql")) is FirstBytes.ENCRYPTION
+
+
+@given(st.data())
+def test_a_client_hello_of_any_bytes_is_judged(data: st.DataObject) -> None:
+    """Lengths that lie lead nowhere."""
+    spoilt = bytearray(CLIENT_HELLO)
+    for _ in range(data.draw(st.integers(1, 4))):
+        spoilt[data.draw(st.integers(9, len(spoilt) - 1))] = data.draw(st.integers(0, 255))
+    assert judge(bytes(spoilt)) in (FirstBytes.ENCRYPTION, FirstBytes.NOISE)
 
 
 def test_who_is_real() -> None:
