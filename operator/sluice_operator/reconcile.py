@@ -24,7 +24,7 @@ from sluice_operator.decide import outcome as outcomes
 from sluice_operator.decide.budget import HOLD_SECONDS, Memory
 from sluice_operator.decide.event_objects import About
 from sluice_operator.decide.events import changes, events, woke
-from sluice_operator.decide.fallback import slice_port
+from sluice_operator.decide.fallback import slice_made, slice_port
 from sluice_operator.decide.fleet import Crew
 from sluice_operator.decide.observed import ChildKey, Observed, child_key
 from sluice_operator.decide.outcome import Failure, Outcome, Sight, Subject
@@ -167,7 +167,7 @@ class Reconciler:
     def _with_fallback(self, key: Key, observed: Observed) -> Observed:
         """`observed` with who can stand in for the pods, and where."""
         live = observed.children.get(("EndpointSlice", names.fallback_slice(key[1])))
-        moved = self._ports.see(key, 0 if live is None else slice_port(live))
+        moved = None if live is None else self._ports.see(key, slice_port(live), slice_made(live))
         if moved not in (None, key):
             self.look_at(moved)
         ready = self._activators.ready()

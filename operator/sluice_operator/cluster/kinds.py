@@ -14,8 +14,10 @@ class Kind:
     plural: str
 
     def path(self, namespace: str, name: str = "", part: str = "") -> str:
+        """Of one object, or of all; without a namespace of those in every one."""
         root = "api" if "/" not in self.api_version else "apis"
-        parts = [root, self.api_version, "namespaces", namespace, self.plural, name, part]
+        place = ("namespaces", namespace) if namespace else ()
+        parts = [root, self.api_version, *place, self.plural, name, part]
         return "/" + "/".join(quote(item, safe="/") for item in parts if item)
 
 

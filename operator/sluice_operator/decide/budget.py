@@ -214,7 +214,8 @@ class _Ledger:
         ]
         self._starting = len(starting)
         # Pods that the Deployment is yet to make share already, those that start do not.
-        living = sum(not member.terminating for member in question.members)
+        # Where all are told to go, not each one is known to be on its way yet.
+        living = 0 if question.asleep else sum(not m.terminating for m in question.members)
         self._coming = max(0, question.replicas - living)
         wished, places = self._beginnings(question)
         left = max(0, budget - self._held() - self._shared()) // places

@@ -6,6 +6,7 @@ from typing import Any
 from sluice_operator import names
 from sluice_operator.api.v1alpha1 import Spec
 from sluice_operator.decide.observed import Observed
+from sluice_operator.decide.pause import scale_of
 from sluice_operator.decide.pod_trouble import pod_trouble
 from sluice_operator.desired.inputs import Activator, Fallback
 from sluice_operator.desired.manifest import Owner
@@ -24,10 +25,30 @@ def fallback(spec: Spec, observed: Observed, owner: Owner, activators: str) -> F
     )
 
 
+def sleeping(observed: Observed, owner: Owner) -> int | None:
+    """To how many pods the activators are told to wake it; None if it is not asleep."""
+    live = scale_of(observed.children.get(("Deployment", names.workload(owner.name))))
+    if live != 0:
+        return None
+    told = observed.children.get(("EndpointSlice", names.fallback_slice(owner.name)))
+    return 0 if told is None else slice_replicas(told)
+
+
+def slice_replicas(manifest: Mapping[str, Any]) -> int:
+    """To how many pods a fallback slice says to wake; 0 if it does not."""
+    text = str((manifest["metadata"].get("annotations") or {}).get(names.WAKE_REPLICAS, ""))
+    return int(text) if text.isdigit() else 0
+
+
 def slice_port(manifest: Mapping[str, Any]) -> int:
     """The port that a fallback slice tells; 0 if none."""
     ports = manifest.get("ports") or ()
     return next((int(item.get("port") or 0) for item in ports), 0)
+
+
+def slice_made(manifest: Mapping[str, Any]) -> str:
+    """When a slice was made, in Kubernetes' own text of the time."""
+    return str(manifest["metadata"].get("creationTimestamp") or "")
 
 
 def _standing(observed: Observed, owner: Owner) -> tuple[Activator, ...]:

@@ -23,20 +23,24 @@ class Crew:
 
 
 def division(
-    spec: Spec, previous: ProxyConfig | None, crew: Crew, now: float, *, asleep: bool = False
+    spec: Spec, previous: ProxyConfig | None, crew: Crew, now: float, sleep: int | None = None
 ) -> Division:
-    """The shares of the budget from now on; `now` is seconds."""
+    """The shares of the budget from now on; `now` is seconds.
+
+    `sleep` is to how many pods the activators were told to wake a proxy that is asleep; None for
+    one that is not. Until they are told of fewer, there is room for so many.
+    """
     present = Fleet() if previous is None else previous.fleet
     served = "" if previous is None else digest(dump(previous))
     found = budget.divide(
         Question(
-            replicas=spec.replicas,
+            replicas=max(spec.replicas, sleep or 0),
             budget=known_budget(spec, previous, crew.states),
             fleet=present,
             members=members(crew, served),
             memory=crew.memory,
             now=now,
-            asleep=asleep,
+            asleep=sleep is not None,
         )
     )
     if previous is None:

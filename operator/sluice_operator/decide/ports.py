@@ -22,21 +22,25 @@ class Ports:
     def __init__(self) -> None:
         self._port: dict[Key, int] = {}
         self._holder: dict[int, Key] = {}
+        self._made: dict[Key, str] = {}
 
-    def see(self, key: Key, port: int) -> Key | None:
-        """`key`'s slice has `port`. Returns who has to move, where two have the same.
+    def see(self, key: Key, port: int, made: str) -> Key | None:
+        """`key`'s slice, of the time `made`, has `port`. Returns who has to move, where two have
+        the same.
 
-        Who comes first by name stays, whoever was seen first: each look comes to the same end.
+        The older slice keeps it, as at the activators; one that is not written yet has no age.
         """
-        if not FIRST <= port <= LAST or self._port.get(key) == port:
+        if not FIRST <= port <= LAST:
             return None
+        self._made[key] = made
         holder = self._holder.get(port)
-        if holder is not None and holder < key:
+        if holder == key:
+            return None
+        if holder is not None and self._rank(holder) < self._rank(key):
             return key if key not in self._port else None
         self._take(key, port)
-        if holder is None:
-            return None
-        self._port.pop(holder, None)
+        if holder is not None:
+            self._port.pop(holder, None)
         return holder
 
     def port(self, key: Key) -> int:
@@ -54,11 +58,19 @@ class Ports:
 
     def free(self, key: Key) -> None:
         """`key` is gone."""
+        self._made.pop(key, None)
+        self._leave(key)
+
+    def _rank(self, key: Key) -> tuple[bool, str, Key]:
+        made = self._made.get(key, "")
+        return not made, made, key
+
+    def _take(self, key: Key, port: int) -> None:
+        self._leave(key)
+        self._port[key] = port
+        self._holder[port] = key
+
+    def _leave(self, key: Key) -> None:
         port = self._port.pop(key, None)
         if port is not None:
             del self._holder[port]
-
-    def _take(self, key: Key, port: int) -> None:
-        self.free(key)
-        self._port[key] = port
-        self._holder[port] = key

@@ -9,11 +9,10 @@ from sluice_operator.api import conditions
 from sluice_operator.api.v1alpha1 import DatabaseProxy
 from sluice_operator.decide import egress
 from sluice_operator.decide.budget import Division, Memory
-from sluice_operator.decide.fallback import fallback
+from sluice_operator.decide.fallback import fallback, sleeping
 from sluice_operator.decide.fleet import Crew, division
 from sluice_operator.decide.fleet import replicas as allowed_replicas
 from sluice_operator.decide.observed import Observed, secret_data
-from sluice_operator.decide.pause import scale_of
 from sluice_operator.desired import credentials, validity
 from sluice_operator.desired.certificates import Issued, Kept, Pair, issued
 from sluice_operator.desired.config_secret import proxy_config
@@ -85,8 +84,7 @@ def resolve(
     config, missing = _chosen(proxy, observed, previous, certificates, now)
     if config is None:
         return Resolution(None, missing)
-    live = scale_of(observed.children.get(("Deployment", names.workload(owner.name))))
-    divided = division(proxy.spec, previous, crew, now, asleep=live == 0)
+    divided = division(proxy.spec, previous, crew, now, sleeping(observed, owner))
     stand_in = fallback(proxy.spec, observed, owner, installation.activators)
     rules = egress.egress(proxy.spec, owner.namespace, observed.services)
     replicas = allowed_replicas(proxy.spec, observed, owner.name, fits=divided.fits)
