@@ -41,6 +41,7 @@ _LOOKS: Final = (0.25, 0.5, 1.0)
 # Seconds after which a pod that ends is better than others that do not answer.
 _PATIENCE: Final = 1.0
 _RETRY: Final = 0.1
+_MAY_HAVE_CLIENTS: Final = (READY, TERMINATING, UNREADY)
 
 
 def look_pause(looks: int) -> float:
@@ -69,11 +70,24 @@ def candidates(
 
     Pods that end come last, and only where no other is, or none answered for a second.
     """
-    ranks = {address: READY for address in hints} | pods
-    known = [address for address in ranks if address not in strangers]
-    staying = sorted((a for a in known if ranks[a] != TERMINATING), key=ranks.__getitem__)
-    ending = [a for a in known if ranks[a] == TERMINATING]
+    ranks = _ranks(pods, hints, strangers)
+    staying = sorted((a for a in ranks if ranks[a] != TERMINATING), key=ranks.__getitem__)
+    ending = [a for a in ranks if ranks[a] == TERMINATING]
     return staying + ending if waited >= _PATIENCE or not staying else staying
+
+
+def for_cancel(pods: Pods, hints: Collection[str], strangers: Collection[str]) -> list[str]:
+    """Whom a CancelRequest is offered to, best first: those that may have its client.
+
+    Pods that end may well have it while the next ones start.
+    """
+    ranks = _ranks(pods, hints, strangers)
+    return sorted(ranks, key=lambda address: _MAY_HAVE_CLIENTS.index(ranks[address]))
+
+
+def _ranks(pods: Pods, hints: Collection[str], strangers: Collection[str]) -> Pods:
+    ranks = {address: READY for address in hints} | pods
+    return {address: rank for address, rank in ranks.items() if address not in strangers}
 
 
 def pods_are_up(pods: Pods, hints: Collection[str]) -> bool:

@@ -85,6 +85,11 @@ class Dialler:
         self._drop_old_hints()
         return decide.candidates(self.pods, self._hints, self._strangers, waited)
 
+    def for_cancel(self) -> list[str]:
+        """Whom a CancelRequest is offered to, best first."""
+        self._drop_old_hints()
+        return decide.for_cancel(self.pods, self._hints, self._strangers)
+
     def _drop_old_hints(self) -> None:
         oldest = self._now() - decide.HINT_LIVES
         self._hints = {a: at for a, at in self._hints.items() if at >= oldest}

@@ -293,7 +293,7 @@ class Room:
         self._dialler.forget(self._trials.pop(trial))
         client = trial.client
         client.tries += 1
-        if client.tries >= decide.TRIES:
+        if client.committed or client.tries >= decide.TRIES:
             self._refuse(client, "hung_up")
             return
         pause = decide.retry_pause(client.tries)
@@ -328,7 +328,7 @@ class Room:
         self._splice(client.sock, pod).start(client.kept)
 
     async def _any_pod(self, client: Client, uid: str) -> socket.socket | None:
-        for address in self._dialler.candidates(0.0)[:_CANCEL_TRIES]:
+        for address in self._dialler.for_cancel()[:_CANCEL_TRIES]:
             pod = await self._dialler.reach(client, address, uid)
             if pod is not None:
                 return pod

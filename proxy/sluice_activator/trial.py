@@ -1,7 +1,8 @@
 """A client at a pod that has proved itself, until the pod's first byte.
 
-Up to that byte nothing is lost if the pod goes: all that was taken from the client is kept,
-and no more is taken than may be kept. From it on, `splice` has both.
+Up to that byte nothing is lost if the pod goes: all that was taken from the client is kept.
+A first message that is longer than what may be kept goes on to the pod that has the rest of it,
+and to no other. From the pod's first byte on, `splice` has both.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from typing import Final
 from sluice_activator.first_bytes import KEPT_MAX
 from sluice_activator.sockets import close
 
-_FIRST_READ: Final = 1 << 16
+_READ: Final = 1 << 16
 
 
 class Client:
@@ -20,12 +21,13 @@ class Client:
 
     `since` is when it was accepted, `held_since` when it was known to be a client, `serial` its
     place in the order of arrival. `dials` are under way for it; `tries` pods have hung up on
-    it, and before `not_before` it goes to no other. All times are the event loop's.
+    it, and before `not_before` it goes to no other; to none at all once it is `committed`: more
+    was taken of it than is kept. All times are the event loop's.
     """
 
     __slots__ = (
-        "address", "dials", "held_since", "kept", "not_before", "serial", "since", "sock",
-        "startup", "tries",
+        "address", "committed", "dials", "held_since", "kept", "not_before", "serial", "since",
+        "sock", "startup", "tries",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, address: tuple[str, int], since: float):
@@ -39,6 +41,7 @@ class Client:
         self.tries = 0
         self.not_before = 0.0
         self.dials = 0
+        self.committed = False
 
     @property
     def peer(self) -> str:
@@ -48,16 +51,23 @@ class Client:
     def take(self) -> bytes | None:
         """What it says now: b"" if nothing (or nothing more is kept), None if it has left."""
         room = KEPT_MAX - len(self.kept)
-        if not room:
-            return b""
+        data = self._hear(room) if room else b""
+        self.kept += data or b""
+        return data
+
+    def take_more(self) -> bytes | None:
+        """As `take`, of what is not kept."""
+        data = self._hear(_READ)
+        self.committed |= bool(data)
+        return data
+
+    def _hear(self, most: int) -> bytes | None:
         try:
-            data = self.sock.recv(room)
+            return self.sock.recv(most) or None
         except (BlockingIOError, InterruptedError):
             return b""
         except OSError:
             return None
-        self.kept += data
-        return data or None
 
     @property
     def full(self) -> bool:
@@ -93,8 +103,6 @@ class Trial:
 
     def start(self) -> None:
         self._loop.add_reader(self.pod.fileno(), self._on_pod)
-        if not self.client.full:
-            self._loop.add_reader(self.client.sock.fileno(), self._on_client)
         self._send()
 
     def stop(self) -> None:
@@ -121,22 +129,27 @@ class Trial:
             self._loop.add_writer(self.pod.fileno(), self._send)
         else:
             self._loop.remove_writer(self.pod.fileno())
+        self._listen()
+
+    def _listen(self) -> None:
+        """To the client: for more than is kept only when the pod has taken what there is."""
+        if self.unsent and self.client.full:
+            self._loop.remove_reader(self.client.sock.fileno())
+        else:
+            self._loop.add_reader(self.client.sock.fileno(), self._on_client)
 
     def _on_client(self) -> None:
-        said = self.client.take()
+        said = self.client.take_more() if self.client.full else self.client.take()
         if said is None:
             self.abandon()
             self._on_left(self)
-            return
-        if self.client.full:
-            self._loop.remove_reader(self.client.sock.fileno())
-        if said:
+        elif said:
             self.unsent += said
             self._send()
 
     def _on_pod(self) -> None:
         try:
-            first = self.pod.recv(_FIRST_READ)
+            first = self.pod.recv(_READ)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:

@@ -10,7 +10,7 @@ import pytest
 from sluice_activator import decide
 from sluice_activator.trial import Client
 from sluice_testing.held import Held, Visitor, held
-from sluice_testing.hellos import client_hello
+from sluice_testing.hellos import client_hello, long_client_hello
 from sluice_testing.raw import GSS_ENCRYPTION_REQUEST, SSL_REQUEST, startup
 from sluice_testing.slices_api import SlicesApi
 from sluice_testing.stand_in import Visit, answers, answers_as_another, hangs_up
@@ -245,7 +245,7 @@ async def test_caps(activator: Held, monkeypatch: pytest.MonkeyPatch, caps: dict
 
 
 async def test_a_client_is_not_read_from_without_end(activator: Held) -> None:
-    """What it may say before an answer is kept, the rest stays with the kernel."""
+    """What it may say while it is held is kept, the rest stays with the kernel."""
     visitor = await activator.visitor(STARTUP + b"x" * 2_000_000)
     await activator.held(1)
     with activator.stand_in(whole).listening() as pod:
@@ -254,6 +254,28 @@ async def test_a_client_is_not_read_from_without_end(activator: Held) -> None:
         visitor.writer.write_eof()
         assert await visitor.rest() == b"end"
         assert pod.visits[-1].said == STARTUP + b"x" * 2_000_000
+
+
+async def test_a_first_record_above_what_is_kept_goes_on_to_the_pod(activator: Held) -> None:
+    """From there on it cannot go to another pod: that would not have the beginning."""
+    record = long_client_hello(12_000)
+
+    def hears_it_all(visit: Visit) -> None:
+        visit.prove()
+        while len(visit.said) < len(record):
+            visit.hear()
+        if len(pod.visits) > 1:
+            visit.sock.sendall(b"R")
+            visit.hear_all()
+
+    with activator.stand_in(hears_it_all).listening() as pod:
+        activator.tell(ready=[pod.address])
+        unlucky = await activator.visitor(record)
+        assert await unlucky.rest() == b""
+        assert activator.refused("hung_up") == 1
+        visitor = await activator.visitor(record)
+        assert await visitor.read() == b"R"
+        assert [visit.said for visit in pod.visits] == [record, record]
 
 
 def whole(visit: Visit) -> None:

@@ -85,6 +85,20 @@ async def test_a_cancel_request_is_for_pods_that_are_up(activator: Held) -> None
     assert activator.api.asked("") == 0
 
 
+async def test_a_cancel_request_is_for_a_pod_that_ends_while_others_start(
+    activator: Held,
+) -> None:
+    """Its client is still there, and nowhere else."""
+    with activator.stand_in(answers).listening() as pod:
+        starting = [activator.next_address() for _ in range(3)]
+        activator.tell(unready=starting, terminating=[pod.address])
+        await asyncio.sleep(0.3)
+        visitor = await activator.visitor(CANCEL)
+        assert await visitor.read() == b"R"
+        assert [visit.said for visit in pod.visits] == [CANCEL]
+        visitor.writer.close()
+
+
 @pytest.mark.parametrize("kind", REAL)
 async def test_a_message_that_is_not_whole_is_closed_in_the_end(
     activator: Held, kind: str, monkeypatch: pytest.MonkeyPatch

@@ -34,6 +34,21 @@ def test_candidates(
 
 
 @pytest.mark.parametrize(
+    ("pods", "hints", "expected"),
+    [
+        ({}, [], []),
+        ({"t": TERMINATING}, [], ["t"]),
+        ({"b": UNREADY, "t": TERMINATING, "a": READY}, ["c"], ["c", "a", "t", "b"]),
+        ({"s": READY, "t": TERMINATING}, ["s"], ["t"]),
+    ],
+)
+def test_whom_a_cancel_request_is_offered_to(
+    pods: dict[str, int], hints: list[str], expected: list[str]
+) -> None:
+    assert decide.for_cancel(pods, hints, {"s"}) == expected
+
+
+@pytest.mark.parametrize(
     ("candidates", "pods", "expected"),
     [
         ([], {}, 0.0),

@@ -102,25 +102,35 @@ async def test_who_reads_slowly_stops_who_sends(ends: Ends) -> None:
     assert heard == whole[:sent]
 
 
-async def test_of_a_client_that_says_too_much_the_rest_stays_with_the_kernel(
-    ends: Ends, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And nobody looks for it again and again."""
-    looks = 0
-    take = Client.take
-
-    def counted(client: Client) -> bytes | None:
-        nonlocal looks
-        looks += 1
-        return take(client)
-
-    monkeypatch.setattr(Client, "take", counted)
+def on_trial(ends: Ends) -> Trial:
     client = Client(ends.near_client, ("127.0.0.1", 1), 0.0)
-    loop = asyncio.get_running_loop()
-    trial = Trial(loop, client, ends.near_pod, *[lambda *anything: None] * 3)
+    nothing = [lambda *anything: None] * 3
+    return Trial(asyncio.get_running_loop(), client, ends.near_pod, *nothing)
+
+
+async def test_what_may_be_kept_may_go_to_another_pod(ends: Ends) -> None:
+    trial = on_trial(ends)
     trial.start()
-    ends.client.send(b"x" * (KEPT_MAX + 1000))
-    await asyncio.sleep(0.1)
-    assert len(await ends.hear(ends.pod)) == len(client.kept) == KEPT_MAX
-    assert looks < 10
+    ends.client.send(b"x" * KEPT_MAX)
+    assert await ends.hear(ends.pod) == trial.client.kept == b"x" * KEPT_MAX
+    assert not trial.client.committed
+    trial.stop()
+
+
+async def test_more_than_may_be_kept_is_taken_only_as_the_pod_takes_it(ends: Ends) -> None:
+    trial = on_trial(ends)
+    trial.start()
+    whole, sent = random.Random(1).randbytes(10 << 20), 0
+    with contextlib.suppress(BlockingIOError):
+        while sent < len(whole):
+            sent += ends.client.send(whole[sent : sent + 50_000])
+            await asyncio.sleep(0.002)
+    assert 0 < sent < len(whole)
+    assert trial.client.committed
+    assert trial.client.kept == whole[:KEPT_MAX]
+    assert 0 < len(trial.unsent) <= 1 << 16
+    heard = bytearray()
+    while len(heard) < sent:
+        heard += await ends.hear(ends.pod)
+    assert heard == whole[:sent]
     trial.stop()
