@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import random
 import signal
 import socket
 import sys
@@ -29,9 +28,8 @@ from sluice_operator.cluster.objects import Objects
 from sluice_operator.cluster.recorder import Recorder
 from sluice_operator.cluster.store import Store
 from sluice_operator.decide.overcommit import Claims
-from sluice_operator.decide.pause import scale_of
+from sluice_operator.decide.ports import Ports
 from sluice_operator.decide.references import Key, ReferenceIndex
-from sluice_operator.desired.activator_policy import CLIENTS_LABELS
 from sluice_operator.doors.environment import Environment, Misconfigured, environment
 from sluice_operator.doors.handlers import WATCHED, Books, Doors, register
 from sluice_operator.doors.http import Checks, serve
@@ -40,19 +38,11 @@ from sluice_operator.doors.watches import Watches
 from sluice_operator.proxies.states import States
 from sluice_operator.queue import WorkQueue
 from sluice_operator.reconcile import Reconciler, Surroundings
+from sluice_operator.rounds import SPREAD_SECONDS, Rounds, look_at_all
 
 log = logging.getLogger("sluice_operator")
 
 CRD_RETRY_SECONDS = 2.0
-
-ACTIVATORS_SECONDS = 5.0
-"""So long a new leader waits to be told who the activators are."""
-
-SPREAD_SECONDS = 5.0
-"""Within so long those that are awake are looked at when the activators are others."""
-
-SWEEP_SECONDS = 12 * 3600.0
-"""So often each DatabaseProxy is looked at though nothing happened, as those that sleep."""
 
 
 def main() -> int:
@@ -83,7 +73,7 @@ class Parts:
     watches: Watches
     election: Election
     activators: Activators
-    store: Store
+    rounds: Rounds
     at_work: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -113,23 +103,20 @@ async def _parts(given: Environment) -> Parts:
     here, installed = given.installation.namespace, bool(given.installation.activators)
     activators = Activators(client, here, installed=installed)
     recorder = Recorder(client, time.time)
-    surroundings = Surroundings(Objects(client, store), states, claims, recorder, activators)
+    objects, ports = Objects(client, store), Ports()
+    surroundings = Surroundings(objects, states, claims, recorder, activators, ports)
     reconciler = Reconciler(surroundings, given.installation)
     queue: WorkQueue[Key] = WorkQueue(reconciler.reconcile)
     reconciler.look_at = queue.add
-    activators.on_change = lambda: _look_at_all(queue, store, SPREAD_SECONDS, asleep=0.0)
+    activators.on_change = lambda: look_at_all(queue, store, SPREAD_SECONDS, asleep=0.0)
+    rounds = Rounds(
+        client, objects, store, queue, ports, activators, given.installation, given.watch_namespaces
+    )
     doors = Doors(queue, Books(ReferenceIndex(), claims, store))
     # A container that restarts in its pod is another candidate: its last life may not be over.
     identity = f"{given.pod or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
     election = Election(client, given.installation.namespace, given.lease, identity)
-    return Parts(client, states, queue, doors, Watches(), election, activators, store)
-
-
-def _look_at_all(queue: WorkQueue[Key], store: Store, awake: float, *, asleep: float) -> None:
-    """Each DatabaseProxy once, spread over so many seconds."""
-    for key in store.proxies():
-        live = store.get(("Deployment", key[0], names.workload(key[1])))
-        queue.add(key, random.uniform(0.0, asleep if scale_of(live) == 0 else awake))
+    return Parts(client, states, queue, doors, Watches(), election, activators, rounds)
 
 
 def _is_alive(parts: Parts) -> bool:
@@ -150,13 +137,15 @@ async def _work(
     parts.at_work.set()
     ending = asyncio.Event()
     watching = asyncio.create_task(_watch(parts, given, ready, ending), name="watch")
-    leading = asyncio.create_task(_lead(parts, given, stopping), name="lead")
+    leading = asyncio.create_task(_lead(parts, stopping), name="lead")
     activating = asyncio.create_task(parts.activators.run(), name="activators")
     handing = asyncio.create_task(_take_signal_back(ready, stopping), name="signal")
     try:
-        await asyncio.wait((watching, leading), return_when=asyncio.FIRST_COMPLETED)
-        if leading.done():
-            leading.result()
+        parts_of_it = (watching, leading, activating)
+        await asyncio.wait(parts_of_it, return_when=asyncio.FIRST_COMPLETED)
+        for part in (leading, activating):
+            if part.done():
+                part.result()
     finally:
         handing.cancel()
         activating.cancel()
@@ -172,14 +161,14 @@ async def _take_signal_back(ready: asyncio.Event, stopping: asyncio.Event) -> No
     _stop_on_sigterm(stopping)
 
 
-async def _lead(parts: Parts, given: Environment, stopping: asyncio.Event) -> None:
+async def _lead(parts: Parts, stopping: asyncio.Event) -> None:
     """Until `stopping` is set: then what is under way is finished, and the Lease given up."""
     await _until(stopping, parts.election.acquire())
     if stopping.is_set():
         await parts.election.release()
         return
     metrics.LEADER.set(1)
-    working = asyncio.create_task(_look(parts, given), name="queue")
+    working = asyncio.create_task(parts.rounds.run(), name="queue")
     try:
         await _until(stopping, parts.election.hold())
     except LeaseLost:
@@ -191,41 +180,6 @@ async def _lead(parts: Parts, given: Environment, stopping: asyncio.Event) -> No
             await working
     metrics.LEADER.set(0)
     await parts.election.release()
-
-
-async def _look(parts: Parts, given: Environment) -> None:
-    """Looks at whoever is due; now and then at those who wait for events alone."""
-    with contextlib.suppress(TimeoutError):
-        # Without them a look only leaves in place who stood in before.
-        async with asyncio.timeout(ACTIVATORS_SECONDS):
-            await parts.activators.known()
-    if given.installation.activator_policies:
-        await _look_at_leftovers(parts, given.installation.namespace)
-    sweeping = asyncio.create_task(_sweep(parts), name="sweep")
-    try:
-        await parts.queue.run()
-    finally:
-        sweeping.cancel()
-
-
-async def _sweep(parts: Parts) -> None:
-    """One that sleeps has no timer of its own, but its certificates are to be renewed too."""
-    while True:
-        await asyncio.sleep(SWEEP_SECONDS)
-        _look_at_all(parts.queue, parts.store, SWEEP_SECONDS / 2, asleep=SWEEP_SECONDS / 2)
-
-
-async def _look_at_leftovers(parts: Parts, namespace: str) -> None:
-    """Policies beside the activators have no owner: their proxies may be gone since we looked."""
-    try:
-        for policy in await parts.client.list("NetworkPolicy", namespace, CLIENTS_LABELS):
-            labels = policy["metadata"]["labels"]
-            key = (labels.get(names.PROXY_NAMESPACE), labels.get(names.PROXY_NAME))
-            # Somebody may have taken these labels away; its proxy gives them back.
-            if all(key):
-                parts.queue.add(key)
-    except ApiError as error:
-        log.warning("the policies of the activators cannot be listed: %s", error)
 
 
 async def _until(stopping: asyncio.Event, work: Coroutine[Any, Any, object]) -> None:

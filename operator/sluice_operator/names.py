@@ -103,6 +103,7 @@ def remembered(proxy: str) -> tuple[str, ...]:
 def children(proxy: str) -> tuple[tuple[str, str], ...]:
     """Kind and name of everything that may be made for a proxy."""
     return (
+        ("EndpointSlice", fallback_slice(proxy)),
         ("Secret", ca_key_secret(proxy)),
         ("Secret", tls_secret(proxy)),
         ("Secret", ca_secret(proxy)),
@@ -111,7 +112,6 @@ def children(proxy: str) -> tuple[tuple[str, str], ...]:
         ("NetworkPolicy", workload(proxy)),
         ("Service", service(proxy)),
         ("Service", peers(proxy)),
-        ("EndpointSlice", fallback_slice(proxy)),
         ("PodDisruptionBudget", workload(proxy)),
         ("Deployment", workload(proxy)),
     )

@@ -40,7 +40,7 @@ from sluice_operator.desired.activator_policy import activator_policy
 from sluice_operator.desired.manifest import Manifest, Owner
 from sluice_operator.desired.objects import desired_objects
 from sluice_operator.proxies.states import States
-from sluice_operator.scaling import Scaler, standing
+from sluice_operator.scaling import Scaler
 
 log = logging.getLogger(__name__)
 
@@ -142,9 +142,12 @@ class Reconciler:
         observed = self._with_fallback(key, await self._objects.around(proxy, fresh=fresh))
         sight = Sight(observed.pods, await self._states.of(observed.pods))
         outcome = await self._act(proxy, observed, sight, trail)
-        outcome = await self._let_in(outcome, fresh=fresh)
         outcome = await self._poke(outcome, sight, key[0])
         outcome = await self._rest(proxy, outcome, observed, sight)
+        outcome = await self._let_in(outcome, fresh=fresh)
+        if outcome.inputs is None or outcome.suspended or outcome.failure is not None:
+            may_wake = not outcome.suspended
+            await self._scaler.keep_reachable(observed, owner_of(proxy), may_wake=may_wake)
         subject = Subject(manifest, proxy.spec.replicas, self._claims.overcommit(key))
         if outcome.failure is not None:
             await self._report_failure(subject, outcome, sight)
@@ -170,8 +173,8 @@ class Reconciler:
         moved = None if live is None else self._ports.see(key, slice_port(live), slice_made(live))
         if moved not in (None, key):
             self.look_at(moved)
-        ready = self._activators.ready()
-        return replace(observed, activators=ready, port=self._ports.port(key))
+        listed = self._activators.listed()
+        return replace(observed, activators=listed, port=self._ports.port(key))
 
     async def _let_in(self, outcome: Outcome, *, fresh: bool) -> Outcome:
         """The clients of the proxy to the activators: a policy stands before these."""
@@ -194,7 +197,7 @@ class Reconciler:
     ) -> Outcome:
         """Pauses, wakes, or brings the Deployment to the size that it shall have."""
         if outcome.inputs is None:
-            return replace(outcome, pause=standing(observed, proxy.metadata.name))
+            return replace(outcome, pause=self._scaler.standing(observed, proxy.metadata.name))
         try:
             outcome = await self._scaler.scale(proxy.spec.auto_pause, outcome, observed, sight)
         except ApiError as error:
@@ -220,7 +223,8 @@ class Reconciler:
         made = self._with_fallback(key, await self._objects.made(key, fresh=fresh))
         sight = Sight(made.pods, await self._states.of(made.pods))
         outcome = outcomes.refused(outcomes.invalid(error), made, owner)
-        outcome = replace(outcome, pause=standing(made, owner.name))
+        outcome = replace(outcome, pause=self._scaler.standing(made, owner.name))
+        await self._scaler.keep_reachable(made, owner, may_wake=True)
         return await self._report(Subject(manifest), outcome, sight)
 
     async def _act(

@@ -1,21 +1,19 @@
-"""The activators' pods, watched: in the operator's own namespace, which kopf may not watch."""
+"""The activators' pods: who stands in for proxies that have none."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sluice_operator import names
 from sluice_operator.cluster.client import Client, Manifest
-from sluice_operator.cluster.errors import ApiError
-from sluice_operator.decide.observed import pod
+from sluice_operator.cluster.following import What, follow
+from sluice_operator.decide.observed import is_finished, pod
 from sluice_operator.decide.pause import FORSAKEN_SECONDS, Wakers
 from sluice_operator.desired.inputs import Activator
 
 log = logging.getLogger(__name__)
-
-WATCH_SECONDS = 290
-RETRY_SECONDS = 2.0
 
 
 class Activators:
@@ -30,7 +28,7 @@ class Activators:
         clock: Callable[[], float] = time.monotonic,
     ):
         self._client = client
-        self._namespace = namespace
+        self._what = What("Pod", namespace, names.ACTIVATOR_LABELS)
         self._installed = installed
         self._clock = clock
         self._pods: dict[str, Activator] = {}
@@ -38,13 +36,27 @@ class Activators:
         self._lost: float | None = clock()
         self.on_change: Callable[[], None] = lambda: None
 
+    def listed(self) -> tuple[Activator, ...]:
+        """Those that belong into slices, by address.
+
+        One that ends stays in them without being sent anybody, for it still carries clients;
+        where only such are left, they take new ones as well.
+        """
+        found = sorted(self._pods.values(), key=lambda item: item.ip)
+        if any(item.serving for item in found):
+            return tuple(found)
+        return tuple(replace(item, serving=True) for item in found)
+
     def ready(self) -> tuple[Activator, ...]:
-        """Those that take clients, by address."""
-        return tuple(sorted(self._pods.values(), key=lambda item: item.ip))
+        """Those that take clients and do not end, by address."""
+        return tuple(item for item in self.listed() if self._is_ready(item))
+
+    def _is_ready(self, item: Activator) -> bool:
+        return any(known.ip == item.ip and known.serving for known in self._pods.values())
 
     def wakers(self) -> Wakers:
         gone = 0.0 if self._lost is None else self._clock() - self._lost
-        return Wakers(self._installed, len(self._pods), gone)
+        return Wakers(self._installed, len(self.ready()), gone)
 
     async def known(self) -> None:
         """Returns once the first list is there: before it nobody can tell who is missing."""
@@ -52,42 +64,33 @@ class Activators:
             await self._known.wait()
 
     async def run(self) -> None:
-        """Until it is cancelled. While the API server is away, what was known stays."""
+        """Until it is cancelled."""
         if not self._installed:
-            return
+            await asyncio.Event().wait()
         self._look_later()
-        while True:
-            try:
-                await self._watch()
-            except ApiError as error:
-                log.warning("the activators cannot be watched: %s", error)
-                await asyncio.sleep(RETRY_SECONDS)
+        await follow(self._client, self._what, self)
 
-    async def _watch(self) -> None:
-        labels = names.ACTIVATOR_LABELS
-        found, version = await self._client.list_at("Pod", self._namespace, labels)
+    def on_list(self, manifests: Sequence[Manifest]) -> None:
         before, self._pods = self._pods, {}
-        for item in found:
+        for item in manifests:
             self._see(item)
         self._tell(before)
         self._known.set()
-        events = self._client.watch("Pod", self._namespace, labels, version, WATCH_SECONDS)
-        async for event in events:
-            if event["type"] == "ERROR":
-                return  # too old a version, mostly: all is listed anew
-            before = dict(self._pods)
-            if event["type"] == "DELETED":
-                self._pods.pop(event["object"]["metadata"]["name"], None)
-            else:
-                self._see(event["object"])
-            self._tell(before)
+
+    def on_event(self, manifest: Manifest, *, deleted: bool) -> None:
+        before = dict(self._pods)
+        if deleted:
+            self._pods.pop(manifest["metadata"]["name"], None)
+        else:
+            self._see(manifest)
+        self._tell(before)
 
     def _see(self, manifest: Manifest) -> None:
         seen = pod(manifest)
         self._pods.pop(seen.name, None)
-        if seen.serving and seen.ip:
+        if seen.ip and (seen.serving or seen.terminating) and not is_finished(manifest):
             node = manifest.get("spec", {}).get("nodeName") or ""
-            self._pods[seen.name] = Activator(seen.ip, node)
+            self._pods[seen.name] = Activator(seen.ip, node, serving=seen.serving)
 
     def _look_later(self) -> None:
         """Whoever sleeps when there has been none for long is woken by us: clients cannot."""
@@ -98,7 +101,7 @@ class Activators:
             self.on_change()
 
     def _tell(self, before: dict[str, Activator]) -> None:
-        if self._pods:
+        if self.ready():
             self._lost = None
         elif self._lost is None:
             self._lost = self._clock()

@@ -97,7 +97,10 @@ class Objects:
         self._wrote({**await self._client.apply_status(manifest), "kind": names.KIND})
 
     async def annotate(self, kind: str, namespace: str, name: str, key: str, value: str) -> None:
-        change = {"metadata": {"annotations": {key: value}}}
+        await self.change(kind, namespace, name, {"metadata": {"annotations": {key: value}}})
+
+    async def change(self, kind: str, namespace: str, name: str, change: Manifest) -> None:
+        """Writes the fields of `change` and no other."""
         self._wrote({**await self._client.merge(kind, namespace, name, change), "kind": kind})
 
     async def scale(self, deployment: Mapping[str, Any], replicas: int) -> Manifest:

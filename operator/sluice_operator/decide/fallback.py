@@ -55,7 +55,11 @@ def _standing(observed: Observed, owner: Owner) -> tuple[Activator, ...]:
     """The activators of the slice that is there."""
     live = observed.children.get(("EndpointSlice", names.fallback_slice(owner.name))) or {}
     return tuple(
-        Activator(address, item.get("nodeName") or "")
+        Activator(
+            address,
+            item.get("nodeName") or "",
+            serving=(item.get("conditions") or {}).get("serving") is not False,
+        )
         for item in live.get("endpoints") or ()
         for address in (item.get("addresses") or ())[:1]
     )

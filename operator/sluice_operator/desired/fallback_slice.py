@@ -5,10 +5,11 @@ while a Service has no ready one (KEP-1669), each node by itself: neither a paus
 needs a write to it.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from sluice_operator import names
-from sluice_operator.desired.inputs import Fallback, Inputs
+from sluice_operator.desired.inputs import Activator, Fallback, Inputs
 from sluice_operator.desired.manifest import Manifest, manifest
 
 TROUBLE_MAX = 700
@@ -31,7 +32,7 @@ def fallback_slices(inputs: Inputs) -> tuple[Manifest, ...]:
         {
             **made,
             "addressType": "IPv6" if ":" in fallback.activators[0].ip else "IPv4",
-            "endpoints": [_endpoint(item.ip, item.node) for item in fallback.activators],
+            "endpoints": [_endpoint(item) for item in fallback.activators],
             # Dataplanes pair it with the Service's port by this name.
             "ports": [{"name": names.CLIENT_PORT_NAME, "port": fallback.port, "protocol": "TCP"}],
         },
@@ -47,10 +48,21 @@ def _annotations(inputs: Inputs, fallback: Fallback) -> dict[str, str]:
     return {key: text for key, text in told.items() if text}
 
 
-def _endpoint(ip: str, node: str) -> dict[str, Any]:
+def readdressed(
+    live: Mapping[str, Any], activators: tuple[Activator, ...]
+) -> dict[str, Any] | None:
+    """The merge patch by which a slice leads to `activators`; None if it does, or to nobody.
+
+    For where nothing else of it may be written: a proxy that sleeps depends on this alone.
+    """
+    endpoints = [_endpoint(item) for item in activators]
+    return {"endpoints": endpoints} if endpoints and live.get("endpoints") != endpoints else None
+
+
+def _endpoint(activator: Activator) -> dict[str, Any]:
     endpoint: dict[str, Any] = {
-        "addresses": [ip],
-        "conditions": {"ready": False, "serving": True, "terminating": True},
+        "addresses": [activator.ip],
+        "conditions": {"ready": False, "serving": activator.serving, "terminating": True},
     }
     # internalTrafficPolicy: Local takes endpoints of its own node alone.
-    return {**endpoint, "nodeName": node} if node else endpoint
+    return {**endpoint, "nodeName": activator.node} if activator.node else endpoint

@@ -45,10 +45,14 @@ class ProxyImage:
 
 @dataclass(frozen=True, slots=True)
 class Activator:
-    """A pod that stands in for proxies that have none: its address, and the node it is on."""
+    """A pod that stands in for proxies that have none: its address, and the node it is on.
+
+    One that is not `serving` ends: nobody new is sent to it.
+    """
 
     ip: str
     node: str = ""
+    serving: bool = True
 
 
 @dataclass(frozen=True, slots=True)

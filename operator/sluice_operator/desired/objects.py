@@ -15,13 +15,14 @@ from sluice_operator.desired.tls_secret import ca_key_secret, ca_secret, tls_sec
 def desired_objects(inputs: Inputs) -> tuple[Manifest, ...]:
     """The children. What pods need comes before the pods, and the policy before both."""
     return (
+        # Who sleeps is met by it alone: nothing that fails may stand before it.
+        *fallback_slices(inputs),
         *_certificates(inputs),
         config_secret(inputs.config, inputs.owner),
         service_account(inputs.owner),
         network_policy(inputs),
         service(inputs.owner),
         peers_service(inputs.owner),
-        *fallback_slices(inputs),
         *pod_disruption_budgets(inputs),
         deployment(inputs),
     )
