@@ -279,7 +279,7 @@ def test_kept_to_namespaces_it_has_the_same_rights_there(cluster: Cluster, part:
     assert roles == {"shop": wide, "billing": wide}
 
 
-def test_policies_are_written_in_its_own_namespace_only_where_they_are_wanted(
+def test_policies_of_its_own_namespace_may_go_though_none_are_wanted_any_more(
     cluster: Cluster,
 ) -> None:
     def resources(values: Mapping[str, Any]) -> list[str]:
@@ -290,7 +290,7 @@ def test_policies_are_written_in_its_own_namespace_only_where_they_are_wanted(
         return [resource for rule in rules for resource in rule["resources"]]
 
     assert resources({}) == ["pods", "networkpolicies"]
-    assert resources({"networkPolicy": {"enabled": False}}) == ["pods"]
+    assert resources({"networkPolicy": {"enabled": False}}) == ["pods", "networkpolicies"]
 
 
 BAD: tuple[tuple[str, dict[str, Any]], ...] = (

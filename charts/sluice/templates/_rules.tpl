@@ -87,7 +87,8 @@
 {{/* And where a NetworkPolicy stands before them. */}}
 {{- define "sluice.activatorPolicyRules" -}}
 # One for each proxy: its clients, and no others, reach its port at the activators. It goes with
-# the proxy, which is of another namespace and so cannot own it.
+# the proxy, which is of another namespace and so cannot own it; and all of them go where
+# networkPolicy.enabled was switched off, or they would keep out whatever they do not name.
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, delete]
