@@ -50,11 +50,12 @@ def look_pause(looks: int) -> float:
 
 
 def first_look(candidates: Collection[str], pods: Pods) -> float:
-    """Seconds until the first look: at once where no pod is there that will stay.
+    """Seconds until the first look: at once where no slice tells of a pod that will stay.
 
-    A pod that ends may serve the client, but the proxy is wanted, and has to wake.
+    A pod that ends may serve the client, but the proxy is wanted, and has to wake. A hello alone
+    is no reason to wait: anybody may say it.
     """
-    staying = any(pods.get(address, READY) != TERMINATING for address in candidates)
+    staying = any(pods.get(address, TERMINATING) != TERMINATING for address in candidates)
     return _LOOKS[0] if staying else 0.0
 
 

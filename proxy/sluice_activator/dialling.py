@@ -5,7 +5,7 @@ import logging
 import socket
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from itertools import count
+from itertools import count, islice
 from typing import Final
 
 from sluice_activator import decide
@@ -39,7 +39,7 @@ class Dialler:
         self._on_pod = on_pod
         self._on_news = on_news
         self._now = asyncio.get_running_loop().time
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], str] = {}
         self._turn = count()
         self._proven: set[str] = set()
         self._strangers: set[str] = set()
@@ -62,8 +62,10 @@ class Dialler:
     def on_hello(self, address: str) -> None:
         """A pod says that it listens there: to be dialled at once."""
         self._drop_old_hints()
-        if address not in self._hints and len(self._hints) >= _HINTS_MAX:
-            return
+        self._hints.pop(address, None)
+        if len(self._hints) >= _HINTS_MAX:
+            # The oldest: who has just begun to listen spoke last.
+            del self._hints[next(iter(self._hints))]
         self._hints[address] = self._now()
         self._strangers.discard(address)
         self._dialled.pop(address, None)
@@ -119,23 +121,39 @@ class Dialler:
         Else every candidate is tried for the first client, again and again.
         """
         sure = self.sure(candidates)
-        others = deque(sorted(filter(self._due, candidates), key=self._last_dial))
+        due = sorted(filter(self._due, candidates), key=self._last_dial)
         if sure:
-            others = deque(a for a in others if a not in sure and self._promising(a))
+            fresh = [a for a in due if a not in sure and self._promising(a)]
+            self._share(clients, sure, fresh, uid)
+        else:
+            for client in islice(clients, 1):
+                self._begin_all(client, due, uid)
+
+    def _share(
+        self, clients: Iterable[Client], sure: list[str], fresh: list[str], uid: str
+    ) -> None:
+        """Among those who are sure; a fresh pod gets its share as soon as one client has found it.
+
+        For one that only says hello no client waits: it is tried beside.
+        """
+        listed = deque(address for address in fresh if address in self.pods)
+        unlisted = [address for address in fresh if address not in self.pods]
         for client in clients:
-            if not sure:
-                self._begin_all(client, others, uid)
-                return
             if len(self._tasks) >= decide.DIALS_MAX:
                 return
             if not client.dials:
-                # Another pod gets its share as soon as one client has found it.
-                address = others.popleft() if others else sure[next(self._turn) % len(sure)]
+                address = listed.popleft() if listed else sure[next(self._turn) % len(sure)]
                 self._begin(client, address, uid)
+                self._begin_all(client, unlisted, uid)
+                unlisted = []
 
     def _begin_all(self, client: Client, addresses: Iterable[str], uid: str) -> None:
+        """At most half of all dials go to who only says hello: anybody may do so."""
+        room = decide.DIALS_MAX // 2 - sum(a not in self.pods for a in self._tasks.values())
         for address in addresses:
-            if len(self._tasks) < decide.DIALS_MAX:
+            listed = address in self.pods
+            if len(self._tasks) < decide.DIALS_MAX and (listed or room > 0):
+                room -= not listed
                 self._begin(client, address, uid)
 
     def _last_dial(self, address: str) -> float:
@@ -150,8 +168,8 @@ class Dialler:
         self._dialled[address] = self._now()
         client.dials += 1
         task = asyncio.get_running_loop().create_task(self._dial(client, address, uid))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = address
+        task.add_done_callback(self._tasks.pop)
 
     async def _dial(self, client: Client, address: str, uid: str) -> None:
         try:

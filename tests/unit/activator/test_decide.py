@@ -54,7 +54,7 @@ def test_whom_a_cancel_request_is_offered_to(
         ([], {}, 0.0),
         (["a"], {"a": READY}, 0.25),
         (["a"], {"a": UNREADY}, 0.25),
-        (["hint"], {}, 0.25),
+        (["hint"], {}, 0.0),
         (["t"], {"t": TERMINATING}, 0.0),
     ],
 )
