@@ -37,6 +37,8 @@ HINT_LIVES: Final = 10.0
 TRIES: Final = 6
 """How many pods may hang up on a client without a byte: they mean this client."""
 
+# The part of the wanted ports that may be missing.
+_FAILED_PORTS: Final = 0.1
 _LOOKS: Final = (0.25, 0.5, 1.0)
 # Seconds after which a pod that ends is better than others that do not answer.
 _PATIENCE: Final = 1.0
@@ -94,6 +96,15 @@ def _ranks(pods: Pods, hints: Collection[str], strangers: Collection[str]) -> Po
 def pods_are_up(pods: Pods, hints: Collection[str]) -> bool:
     """Whether there is any pod that a CancelRequest could be for."""
     return bool(hints) or any(rank != UNREADY for rank in pods.values())
+
+
+def too_few_ports(failed: int, wanted: int) -> bool:
+    """Whether so many ports cannot be had that clients had better go to another activator.
+
+    A single one, or few of many, are in somebody else's hand: there too, perhaps, and all other
+    proxies need this activator.
+    """
+    return failed > 1 and failed > wanted * _FAILED_PORTS
 
 
 def dial_pause(since_news: float) -> float:

@@ -31,6 +31,7 @@ class House:
         means.metrics.held.set_function(lambda: means.tally.held)
         means.metrics.spliced.set_function(lambda: means.tally.spliced)
         means.metrics.proxies.set_function(lambda: self._directory.proxies)
+        means.metrics.failed_ports.set_function(lambda: len(self.doors.failed))
         means.metrics.refused_slices.set_function(lambda: len(self._told))
 
     @property
@@ -38,9 +39,7 @@ class House:
         """Why no client should be sent here, or an empty string."""
         if self._unlisted:
             return "the slices have not been listed yet"
-        for port, problem in self.doors.failed.items():
-            return f"cannot listen on port {port}: {problem}"
-        return ""
+        return self.doors.closed
 
     def wake(self, proxy: Key) -> dict[str, Any] | None:
         """Of /wakes; None for a proxy that this activator does not know."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +41,14 @@ class _Port:
     sock: socket.socket
 
 
+@dataclass(frozen=True, slots=True)
+class _Knock:
+    """At whose port somebody has not said who they are, and until when they may."""
+
+    proxy: Key
+    late: asyncio.TimerHandle
+
+
 class Doors:
     """One listening socket for each proxy's port. `failed` says which could not be had, and why.
 
@@ -55,7 +64,8 @@ class Doors:
         self._metrics = metrics
         self._ports: dict[int, _Port] = {}
         self._wanted: Mapping[int, Key] = {}
-        self._knocking: dict[Client, asyncio.TimerHandle] = {}
+        self._knocking: dict[Client, _Knock] = {}
+        self._knocks: Counter[Key] = Counter()
         self._again: asyncio.TimerHandle | None = None
         self.failed: dict[int, str] = {}
         self.came_at = loop.time()
@@ -69,6 +79,14 @@ class Doors:
     def open(self) -> Collection[int]:
         """The ports that are listened on."""
         return self._ports.keys()
+
+    @property
+    def closed(self) -> str:
+        """Why too few of the wanted ports could be had, or an empty string."""
+        if not decide.too_few_ports(len(self.failed), len(self._wanted)):
+            return ""
+        port, problem = next(iter(self.failed.items()))
+        return f"cannot listen on {len(self.failed)} ports: {port}: {problem}"
 
     def want(self, wanted: Mapping[int, Key]) -> None:
         """Listens on these ports, each for its proxy, and on no others."""
@@ -134,14 +152,15 @@ class Doors:
             self._loop.add_reader(door.sock.fileno(), self._accept, door.sock.getsockname()[1])
 
     def _on_connection(self, proxy: Key, sock: socket.socket, address: tuple[str, int]) -> None:
-        if self._visitors.full():
+        if self._visitors.full() or self._knocks[proxy] >= decide.HELD_MAX:
             log.warning("full: a connection is refused", extra={"proxy": "/".join(proxy)})
             self._metrics.refused.labels("full").inc()
             sock.close()
             return
         client = Client(sock, address, self._loop.time())
         late = self._loop.call_later(decide.FIRST_BYTES_WITHIN, self._refuse, client, "incomplete")
-        self._knocking[client] = late
+        self._knocking[client] = _Knock(proxy, late)
+        self._knocks[proxy] += 1
         self._loop.add_reader(sock.fileno(), partial(self._hear, proxy, client))
 
     def _hear(self, proxy: Key, client: Client) -> None:
@@ -163,7 +182,11 @@ class Doors:
                 self._visitors.on_cancel(proxy, client)
 
     def _let_go(self, client: Client) -> None:
-        self._knocking.pop(client).cancel()
+        knock = self._knocking.pop(client)
+        knock.late.cancel()
+        self._knocks[knock.proxy] -= 1
+        if not self._knocks[knock.proxy]:
+            del self._knocks[knock.proxy]
         self._loop.remove_reader(client.sock.fileno())
 
     def _refuse(self, client: Client, reason: str) -> None:

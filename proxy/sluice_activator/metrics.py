@@ -38,6 +38,10 @@ class Metrics:
             "EndpointSlices that cannot be used: broken, or with another proxy's port.",
             registry=registry,
         )
+        self.failed_ports = Gauge(
+            "sluice_activator_failed_ports", "Ports of proxies that cannot be listened on.",
+            registry=registry,
+        )  # fmt: skip
         self.wakes = Counter(
             "sluice_activator_wakes", "Proxies scaled up from zero.", registry=registry
         )

@@ -1,6 +1,7 @@
 """Held clients that are not let in: deadlines, caps, pods that hang up, proxies that go."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -221,13 +222,23 @@ async def test_of_two_proxies_with_one_port_the_older_keeps_it(activator: Held) 
     assert await visitor.is_held()
 
 
-async def test_a_port_that_is_taken_makes_it_unready_until_it_is_free(activator: Held) -> None:
-    blocker = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", activator.port + 1)
-    async with blocker:
-        activator.register("other", port=activator.port + 1)
-        await activator.until(lambda: str(activator.port + 1) in activator.app.unready, "unready")
+async def test_ports_that_are_taken_make_it_unready_only_if_they_are_many(activator: Held) -> None:
+    ports = [activator.port + number for number in (1, 2)]
+    async with contextlib.AsyncExitStack() as stack:
+        for number, port in enumerate(ports, 1):
+            blocker = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", port)
+            await stack.enter_async_context(blocker)
+            activator.register(f"other{number}", port=port)
+            await activator.until(lambda n=number: failed_ports(activator) == n, "it cannot listen")
+            assert bool(activator.app.unready) == (number == 2)
+        assert f"cannot listen on 2 ports: {ports[0]}" in activator.app.unready
     await activator.until(lambda: not activator.app.unready, "it is ready again")
-    await activator.until_listening(activator.port + 1)
+    await activator.until_listening(*ports)
+    assert failed_ports(activator) == 0
+
+
+def failed_ports(activator: Held) -> float | None:
+    return activator.app.metrics.registry.get_sample_value("sluice_activator_failed_ports")
 
 
 @pytest.mark.parametrize("caps", [{"HELD_MAX": 2}, {"HELD_MAX_OF_ALL": 2}])
@@ -242,6 +253,26 @@ async def test_caps(activator: Held, monkeypatch: pytest.MonkeyPatch, caps: dict
     inside[0].writer.close()
     await activator.held(1)
     assert await (await activator.visitor(STARTUP)).is_held()
+
+
+async def test_whoever_does_not_say_who_they_are_takes_no_room_of_other_proxies(
+    activator: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decide, "HELD_MAX", 3)
+    activator.register("other", port=activator.port + 1)
+    await activator.until_listening(activator.port + 1)
+    silent = [await activator.visitor(STARTUP[:-1]) for _ in range(3)]
+    assert await (await activator.visitor()).rest() == b""
+    assert activator.refused("full") == 1
+    assert activator.app.knocking == 3
+    await activator.visitor(STARTUP, port=activator.port + 1)
+    await activator.held(1, "other")
+    silent[0].writer.write(STARTUP[-1:])
+    silent[1].writer.close()
+    await activator.held(1)
+    await activator.until(lambda: activator.app.knocking == 1, "there is room again")
+    await activator.visitor(STARTUP)
+    await activator.held(2)
 
 
 async def test_a_client_is_not_read_from_without_end(activator: Held) -> None:

@@ -64,6 +64,23 @@ def test_the_first_look_waits_only_for_pods_that_stay(
     assert decide.first_look(candidates, pods) == expected
 
 
+@pytest.mark.parametrize(
+    ("failed", "wanted", "too_few"),
+    [
+        (0, 0, False),
+        (0, 5, False),
+        (1, 1, False),
+        (2, 2, True),
+        (2, 19, True),
+        (2, 20, False),
+        (20, 200, False),
+        (21, 200, True),
+    ],
+)
+def test_how_many_ports_may_be_missing(failed: int, wanted: int, too_few: bool) -> None:
+    assert decide.too_few_ports(failed, wanted) is too_few
+
+
 def test_looks_become_rarer() -> None:
     assert [decide.look_pause(number) for number in range(5)] == [0.25, 0.5, 1.0, 1.0, 1.0]
 
