@@ -19,7 +19,7 @@ from sluice_testing.pods import Way
 from sluice_testing.shop import SUPERUSER_PASSWORD, Namespace
 
 ADMIN_PORT = 9127
-GRACE_SECONDS = 20
+GRACE_SECONDS = 30
 """Of the proxy's pods: who drains lingers for a quarter of it after the last client."""
 NEVER_BY_ITSELF = {"enabled": True, "idleSeconds": 86400}
 """It is the test that puts it to sleep."""
