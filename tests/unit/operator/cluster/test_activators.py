@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sluice_operator import names
-from sluice_operator.cluster import activators as module
+from sluice_operator.cluster import following as module
 from sluice_operator.cluster.activators import Activators
 from sluice_operator.cluster.errors import Unavailable
 from sluice_operator.decide.pause import FORSAKEN_SECONDS, Wakers
@@ -25,6 +25,7 @@ class Client:
         self.events: asyncio.Queue[Manifest | None] = asyncio.Queue()
         self.fails = 0
         self.lists = 0
+        self.versions: list[str] = []
 
     async def list_at(
         self, kind: str, namespace: str, labels: Mapping[str, str]
@@ -34,13 +35,13 @@ class Client:
             self.fails -= 1
             raise AWAY
         self.lists += 1
-        return self.pods, str(self.lists)
+        return self.pods, f"list-{self.lists}"
 
     async def watch(
         self, kind: str, namespace: str, labels: Mapping[str, str], version: str, seconds: int
     ) -> AsyncIterator[Manifest]:
         assert (kind, namespace, labels) == ("Pod", "sluice-system", names.ACTIVATOR_LABELS)
-        assert version == str(self.lists)
+        self.versions.append(version)
         while (event := await self.events.get()) is not None:
             yield event
 
@@ -83,10 +84,12 @@ class World:
         self.client.events.put_nowait({"type": kind, "object": manifest})
         await self.settle()
 
-    async def list_again(self) -> None:
-        """The watch has come to its end."""
+    async def end_watch(self) -> None:
         self.client.events.put_nowait(None)
         await self.settle()
+
+    async def list_again(self) -> None:
+        await self.tell("ERROR", {"kind": "Status", "code": 410})
 
     def pass_seconds(self, seconds: float) -> None:
         """Time goes by, and timers with it."""
@@ -100,7 +103,7 @@ class World:
 def pod(name: str, ip: str, *, ready: bool = True, **metadata: str) -> Manifest:
     condition = {"type": "Ready", "status": "True" if ready else "False"}
     return {
-        "metadata": {"name": name, **metadata},
+        "metadata": {"name": name, "resourceVersion": f"event-{name}", **metadata},
         "spec": {"nodeName": f"node-of-{name}"},
         "status": {"podIP": ip, "conditions": [condition]},
     }
@@ -140,15 +143,38 @@ async def test_those_that_take_clients_are_told_by_address(world: World) -> None
     "other",
     [
         pod("c", "10.9.0.3", ready=False),
-        pod("c", "10.9.0.3", deletionTimestamp="now"),
         pod("c", ""),
     ],
-    ids=["not ready", "about to end", "without an address"],
+    ids=["not ready", "without an address"],
 )
 async def test_who_takes_no_clients_is_none(world: World, other: Manifest) -> None:
     await world.tell("ADDED", other)
     assert world.ips == ["10.9.0.1", "10.9.0.2"]
     assert world.changes == 1
+
+
+ENDING = pod("c", "10.9.0.3", deletionTimestamp="now")
+
+
+async def test_who_ends_is_listed_and_sent_nobody(world: World) -> None:
+    """It still carries clients."""
+    await world.tell("MODIFIED", ENDING)
+    assert world.ips == ["10.9.0.1", "10.9.0.2"]
+    listed = [(item.ip, item.serving) for item in world.activators.listed()]
+    assert listed == [("10.9.0.1", True), ("10.9.0.2", True), ("10.9.0.3", False)]
+    assert world.changes == 2
+    await world.tell("MODIFIED", {**ENDING, "status": {**ENDING["status"], "phase": "Succeeded"}})
+    assert len(world.activators.listed()) == 2
+
+
+async def test_where_all_end_they_take_clients_and_can_wake_nobody_for_long(world: World) -> None:
+    world.client.pods = [ENDING]
+    await world.list_again()
+    assert [(item.ip, item.serving) for item in world.activators.listed()] == [("10.9.0.3", True)]
+    assert world.ips == []
+    assert world.activators.wakers().ready == 0
+    world.pass_seconds(FORSAKEN_SECONDS + 1)
+    assert world.activators.wakers().forsake
 
 
 async def test_who_comes_and_goes_is_told(world: World) -> None:
@@ -166,19 +192,22 @@ async def test_news_that_change_nothing_are_none(world: World) -> None:
     assert world.changes == 1
 
 
-async def test_when_the_watch_ends_all_are_listed_anew(world: World) -> None:
-    world.client.pods = [B]
-    await world.list_again()
-    assert (world.ips, world.changes) == (["10.9.0.1"], 2)
-    await world.tell("ADDED", A)
-    assert (world.ips, world.changes) == (["10.9.0.1", "10.9.0.2"], 3)
+async def test_when_the_watch_ends_another_goes_on_from_there(world: World) -> None:
+    await world.end_watch()
+    await world.tell("ADDED", pod("c", "10.9.0.3"))
+    await world.end_watch()
+    assert world.client.versions == ["list-1", "list-1", "event-c"]
+    assert world.client.lists == 1
+    assert world.ips == ["10.9.0.1", "10.9.0.2", "10.9.0.3"]
 
 
 async def test_a_version_that_is_too_old_leads_to_another_list(world: World) -> None:
-    world.client.pods = [A]
-    await world.tell("ERROR", {"kind": "Status", "code": 410})
-    assert world.client.lists == 2
-    assert world.ips == ["10.9.0.2"]
+    world.client.pods = [B]
+    await world.list_again()
+    assert world.client.versions == ["list-1", "list-2"]
+    assert (world.ips, world.changes) == (["10.9.0.1"], 2)
+    await world.tell("ADDED", A)
+    assert (world.ips, world.changes) == (["10.9.0.1", "10.9.0.2"], 3)
 
 
 async def test_while_the_api_server_is_away_what_was_known_stays(
@@ -186,7 +215,7 @@ async def test_while_the_api_server_is_away_what_was_known_stays(
 ) -> None:
     world.client.fails = 3
     world.client.pods = []
-    world.client.events.put_nowait(None)
+    world.client.events.put_nowait({"type": "ERROR", "object": {}})
     for _ in range(100):
         if not world.client.fails:
             break
@@ -194,7 +223,7 @@ async def test_while_the_api_server_is_away_what_was_known_stays(
         await asyncio.sleep(0)
     await world.settle()
     assert world.ips == []
-    assert caplog.text.count("the activators cannot be watched: 503 ServiceUnavailable") == 3
+    assert caplog.text.count("Pod cannot be watched in sluice-system: 503 ServiceUnavailable") == 3
 
 
 async def test_before_the_first_list_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,8 +242,11 @@ async def test_before_the_first_list_nobody_knows(monkeypatch: pytest.MonkeyPatc
 async def test_where_none_are_installed_there_is_nothing_to_know() -> None:
     client: Any = None
     activators = Activators(client, "sluice-system", installed=False)
-    await activators.run()
+    running = asyncio.create_task(activators.run())
     await activators.known()
+    await asyncio.sleep(0)
+    assert not running.done()
+    running.cancel()
     assert activators.ready() == ()
     assert not activators.wakers().installed
 
