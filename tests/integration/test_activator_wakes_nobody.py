@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sluice_activator import decide
+from sluice_activator.kubernetes.scales import Scales
+from sluice_activator.slices import Key
 from sluice_testing.held import Held, held
 from sluice_testing.hellos import client_hello
 from sluice_testing.raw import GSS_ENCRYPTION_REQUEST, SSL_REQUEST, cancel_request, startup
@@ -152,6 +155,35 @@ async def test_who_leaves_while_held_wakes_nobody_any_more(activator: Held) -> N
     await asyncio.sleep(1.5)
     assert activator.api.asked("") <= before + 1
     assert activator.api.asked("PATCH") == 0
+
+
+async def test_who_leaves_while_the_scale_is_read_wakes_nobody(
+    activator: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered, read = asyncio.Event(), Scales.read
+
+    async def late(scales: Scales, proxy: Key) -> dict[str, Any]:
+        scale = await read(scales, proxy)
+        await answered.wait()
+        return scale
+
+    monkeypatch.setattr(Scales, "read", late)
+    visitor = await activator.visitor(SSL_REQUEST)
+    await activator.until(lambda: activator.api.asked("GET") == 1, "the scale is looked at")
+    visitor.writer.close()
+    await activator.held(0)
+    answered.set()
+    await asyncio.sleep(0.3)
+    assert activator.api.asked("PATCH") == 0
+
+
+async def test_who_said_who_it_is_in_time_is_not_sent_away_for_that(
+    activator: Held, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(decide, "FIRST_BYTES_WITHIN", 0.2)
+    visitor = await activator.visitor(STARTUP)
+    assert await visitor.is_held(0.5)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_another_at_the_address_gets_no_byte_of_a_client(activator: Held) -> None:
