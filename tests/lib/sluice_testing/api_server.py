@@ -88,6 +88,9 @@ class Api:
         live = self.objects[kind, namespace, name]
         if kind == "Event":
             live.update(change)
+        elif kind == "EndpointSlice":
+            self.written.append(f"{kind} {name}")
+            return self._keep({**copy.deepcopy(live), **copy.deepcopy(change)})
         else:
             self.written.append(f"annotate {name}")
             annotations = change["metadata"]["annotations"]
@@ -150,8 +153,10 @@ class Standins:
         self.ips = ips
         self.gone_for = 0.0
 
-    def ready(self) -> tuple[Activator, ...]:
+    def listed(self) -> tuple[Activator, ...]:
         return tuple(Activator(ip, "node-1") for ip in self.ips)
+
+    ready = listed
 
     def wakers(self) -> Wakers:
         return Wakers(installed=True, ready=len(self.ips), gone_for=self.gone_for)

@@ -20,9 +20,9 @@ async def test_the_first_look_writes_all_and_the_second_nothing(
     await reconciler.reconcile(KEY)
     kinds = [written.split()[0] for written in api.written]
     assert kinds == [
-        *("Secret", "Secret", "Secret", "Secret", "ServiceAccount", "NetworkPolicy"),
-        *("Service", "Service", "EndpointSlice", "PodDisruptionBudget", "Deployment"),
-        *("NetworkPolicy", "scale", "status"),
+        *("EndpointSlice", "Secret", "Secret", "Secret", "Secret", "ServiceAccount"),
+        *("NetworkPolicy", "Service", "Service", "PodDisruptionBudget", "Deployment"),
+        *("scale", "NetworkPolicy", "status"),
     ]
     api.written.clear()
     await reconciler.reconcile(KEY)

@@ -53,6 +53,7 @@ def names(given: Inputs) -> list[tuple[str, str]]:
 
 def test_all_children_in_the_order_of_their_needs() -> None:
     assert names(inputs()) == [
+        ("EndpointSlice", "orders-activator"),
         ("Secret", "orders-proxy-ca-key"),
         ("Secret", "orders-proxy-tls"),
         ("Secret", "orders-proxy-ca"),
@@ -61,7 +62,6 @@ def test_all_children_in_the_order_of_their_needs() -> None:
         ("NetworkPolicy", "orders-proxy"),
         ("Service", "orders"),
         ("Service", "orders-peers"),
-        ("EndpointSlice", "orders-activator"),
         ("PodDisruptionBudget", "orders-proxy"),
         ("Deployment", "orders-proxy"),
     ]
