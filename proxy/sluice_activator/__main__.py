@@ -1,7 +1,7 @@
 """`python -m sluice_activator`: the activator as the image runs it.
 
-Environment: SLUICE_WATCH_NAMESPACES (comma separated; all if it is empty), SLUICE_LOG_LEVEL, and
-what the kubelet tells each pod of the API server.
+Environment: SLUICE_WATCH_NAMESPACES (comma separated; all if it is empty), SLUICE_LOG_LEVEL,
+SLUICE_POD_IP, and what the kubelet tells each pod of the API server.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from sluice_activator.app import LINGER, Settings, serve
 from sluice_activator.kubernetes.account import MOUNT, in_cluster
 from sluice_activator.sockets import allow_many
 from sluice_proxy import logs
-from sluice_proxy.config import ACTIVATOR_PORT, ADMIN_PORT, HELLO_PORT
+from sluice_proxy.config import ACTIVATOR_PORT, ADMIN_PORT, HELLO_PORT, POD_IP
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -45,6 +45,7 @@ def settings(arguments: list[str] | None, environment: Mapping[str, str]) -> Set
         chosen.hello_port,
         chosen.pod_port,
         chosen.linger,
+        environment.get(POD_IP, ""),
     )
 
 

@@ -14,7 +14,7 @@ from sluice_activator.house import House
 from sluice_activator.kubernetes.account import Account
 from sluice_activator.kubernetes.http import Http
 from sluice_activator.kubernetes.scales import Scales
-from sluice_activator.kubernetes.watch import Watch
+from sluice_activator.kubernetes.watch import Told, Watch
 from sluice_activator.metrics import Metrics
 from sluice_activator.slices import Key
 from sluice_proxy.config import ACTIVATOR_PORT, ADMIN_PORT, HELLO_PORT
@@ -33,7 +33,8 @@ class Settings:
     """Whom to ask, and where to listen: an empty host is every address.
 
     `namespaces` are the only ones to be watched, if there are any. `pod_port` is where pods take
-    activators. `linger` is LINGER, but for tests.
+    activators. `linger` is LINGER, but for tests. `own` is this pod's address, as slices have it;
+    empty if it is not known.
     """
 
     account: Account
@@ -43,6 +44,7 @@ class Settings:
     hello_port: int = HELLO_PORT
     pod_port: int = ACTIVATOR_PORT
     linger: float = LINGER
+    own: str = ""
 
 
 class App:
@@ -58,7 +60,7 @@ class App:
         self._loop = asyncio.get_running_loop()
         self._http = Http(settings.account, self._count)
         self._means = Means(self._loop, Scales(self._http), self.metrics, settings.pod_port)
-        self._house = House(self._means, settings.host, self._scopes)
+        self._house = House(self._means, settings.host, self._scopes, settings.own)
 
     @property
     def unready(self) -> str:
@@ -121,7 +123,8 @@ class App:
 
     def _watch(self, scope: str) -> Watch:
         house = self._house
-        return Watch(self._http, scope, house.on_list, house.on_listed, house.on_event)
+        told = Told(house.on_list, house.on_listed, house.on_event, house.on_forbidden)
+        return Watch(self._http, scope, told)
 
     def _count(self, verb: str, status: str) -> None:
         self.metrics.api_requests.labels(verb, status).inc()
@@ -129,14 +132,17 @@ class App:
     async def _drain(self) -> None:
         """Goes on as ever until the last client has left and none came for a while.
 
-        The dataplane may send some here for long after readiness has failed. Its end, if it
-        takes too long, is the kubelet's.
+        Dataplanes send clients here for as long as slices name this activator, and a little
+        longer: the operator that writes them may be late. The end, if it takes too long, is the
+        kubelet's.
         """
         self._draining = True
-        tally, stopped = self._means.tally, self._loop.time()
+        tally, named_at = self._means.tally, self._loop.time()
         log.info("draining", extra={"held": tally.held, "spliced": tally.spliced})
         while not self._hurried.is_set():
-            quiet = self._loop.time() - max(stopped, self._house.doors.came_at)
+            if self._house.named:
+                named_at = self._loop.time()
+            quiet = self._loop.time() - max(named_at, self._house.doors.came_at)
             if quiet >= self._settings.linger and not (tally.held or tally.spliced):
                 break
             await asyncio.sleep(_TICK)

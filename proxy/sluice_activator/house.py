@@ -16,14 +16,15 @@ log = logging.getLogger(__name__)
 class House:
     """Follows the slices: opens and closes ports, and tells the rooms. `scopes` are to be listed.
 
-    The scopes are namespaces, or an empty string for all.
+    The scopes are namespaces, or an empty string for all. `own` is this activator's address.
     """
 
-    def __init__(self, means: Means, host: str, scopes: Iterable[str]):
+    def __init__(self, means: Means, host: str, scopes: Iterable[str], own: str):
         self._means = means
-        self._directory = Directory()
+        self._directory = Directory(own)
         self._rooms: dict[Key, Room] = {}
         self._unlisted = set(scopes)
+        self._forbidden: set[str] = set()
         self._losers: dict[Key, str] = {}
         self._told: dict[Key, str] = {}
         visitors = Visitors(self._on_client, self._on_cancel, self._full)
@@ -37,9 +38,16 @@ class House:
     @property
     def unready(self) -> str:
         """Why no client should be sent here, or an empty string."""
-        if self._unlisted:
+        # Without any right at all nobody would be served; one namespace less is bearable.
+        if self._unlisted - (self._forbidden - {""}):
             return "the slices have not been listed yet"
         return self.doors.closed
+
+    @property
+    def named(self) -> bool:
+        """Whether clients are sent here, as far as it may be seen."""
+        naming = self._directory.naming_us()
+        return bool(naming - self._forbidden) and "" not in self._forbidden
 
     def wake(self, proxy: Key) -> dict[str, Any] | None:
         """Of /wakes; None for a proxy that this activator does not know."""
@@ -60,6 +68,11 @@ class House:
         gone = [name for name in self._directory.names(scope) if name not in seen]
         self._apply([change for name in gone for change in self._directory.forget(name)])
         self._unlisted.discard(scope)
+        self._forbidden.discard(scope)
+
+    def on_forbidden(self, scope: str) -> None:
+        """Nothing is told of `scope`, nor will be until a list: what is known is kept."""
+        self._forbidden.add(scope)
 
     def on_event(self, kind: str, manifest: dict[str, Any]) -> None:
         if kind == "DELETED":

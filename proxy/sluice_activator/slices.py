@@ -3,7 +3,7 @@
 Of a slice a few fields are kept, for there are three of them for each of thousands of proxies.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -39,6 +39,7 @@ class Registration:
 
     `uid` is the DatabaseProxy's; `replicas` how many pods to wake to; `trouble` a sentence
     while pods cannot come up. `created` is when the slice was made, as the API server writes it.
+    `names_us`: whether clients are sent to this very activator.
     """
 
     proxy: Key
@@ -47,6 +48,7 @@ class Registration:
     replicas: int
     trouble: str
     created: str
+    names_us: bool = False
 
 
 Pods = dict[str, int]
@@ -67,8 +69,12 @@ class BadSlice(ValueError):
 
 @dataclass(slots=True)
 class Directory:
-    """All that the slices said. `refused` are slices that cannot be used, and why."""
+    """All that the slices said. `refused` are slices that cannot be used, and why.
 
+    `own` is this activator's address; empty: no slice names it.
+    """
+
+    own: str = ""
     refused: dict[Key, str] = field(default_factory=dict)
     _registrations: dict[Key, Registration] = field(default_factory=dict)
     _of_proxy: dict[Key, set[Key]] = field(default_factory=dict)
@@ -120,6 +126,10 @@ class Directory:
                 best[address] = min(rank, best.get(address, rank))
         return best
 
+    def naming_us(self) -> set[str]:
+        """The namespaces with slices by which clients are sent here."""
+        return {found.proxy[0] for found in self._registrations.values() if found.names_us}
+
     @property
     def proxies(self) -> int:
         return len(self._of_proxy)
@@ -127,7 +137,7 @@ class Directory:
     def _see_registration(self, name: Key, proxy: Key, manifest: Mapping[str, Any]) -> list[Change]:
         old = self._registrations.get(name)
         try:
-            new = registration_of(proxy, manifest)
+            new = registration_of(proxy, manifest, self.own)
         except BadSlice as problem:
             gone = self.forget(name)
             self.refused[name] = str(problem)
@@ -173,8 +183,8 @@ def name_of(manifest: Mapping[str, Any]) -> Key:
     return metadata["namespace"], metadata["name"]
 
 
-def registration_of(proxy: Key, manifest: Mapping[str, Any]) -> Registration:
-    """Raises BadSlice."""
+def registration_of(proxy: Key, manifest: Mapping[str, Any], own: str) -> Registration:
+    """`own` is this activator's address, if it is known. Raises BadSlice."""
     metadata = manifest["metadata"]
     told = metadata.get("annotations") or {}
     if not proxy[1]:
@@ -188,7 +198,15 @@ def registration_of(proxy: Key, manifest: Mapping[str, Any]) -> Registration:
         _replicas(told.get(REPLICAS, "1")),
         told.get(TROUBLE, ""),
         metadata.get("creationTimestamp") or "",
+        own in _serving(manifest),
     )
+
+
+def _serving(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """The addresses that a dataplane may send clients to while no pod is ready."""
+    for endpoint in manifest.get("endpoints") or ():
+        if (endpoint.get("conditions") or {}).get("serving"):
+            yield from endpoint.get("addresses") or ()
 
 
 def _port(manifest: Mapping[str, Any]) -> int:

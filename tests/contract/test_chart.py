@@ -12,7 +12,7 @@ import yaml
 
 from sluice_operator import names
 from sluice_operator.api.manifest import parse
-from sluice_proxy.config import ACTIVATOR_PORT, ADMIN_PORT, HELLO_PORT
+from sluice_proxy.config import ACTIVATOR_PORT, ADMIN_PORT, HELLO_PORT, POD_IP
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "sluice"
@@ -111,6 +111,11 @@ def test_activators_are_reached_where_they_listen_and_reach_proxies() -> None:
     inward, outward = opened[:2], opened[2:]
     assert inward == [("UDP", str(HELLO_PORT)), ("TCP", str(ADMIN_PORT))]
     assert outward == [("UDP", "53"), ("TCP", "53"), ("TCP", str(ACTIVATOR_PORT))]
+
+
+def test_an_activator_knows_its_own_address() -> None:
+    told = text_of("activator/deployment.yaml").split(f"name: {POD_IP}\n")[1]
+    assert told.split("fieldPath: ")[1].split("\n")[0] == "status.podIP"
 
 
 def test_the_headless_service_leads_to_the_same_ports() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import sluice_testing.held
 from sluice_activator import decide
 from sluice_activator.kubernetes import scales
 from sluice_testing.activating import PROXY, proxy_port
@@ -15,6 +16,7 @@ from sluice_testing.raw import SSL_REQUEST, startup
 from sluice_testing.slices_api import SLICES, SlicesApi, registration
 from sluice_testing.stand_in import answers
 
+CANNOT = "the API server cannot be asked"
 STARTUP = startup(user="app", database="app")
 
 
@@ -165,6 +167,44 @@ async def test_namespaces_are_watched_one_by_one(api: SlicesApi) -> None:
             assert activator.port + 2 not in activator.app.ports
     asked = {path.split("?")[0].removeprefix(SLICES) for _, path in api.requests}
     assert asked == {f"namespaces/{name}/endpointslices" for name in ("shop", "garden")}
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_namespace_that_is_not_there_holds_nobody_up(
+    api: SlicesApi, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    """The others are served; it is asked for again and again, and told of once."""
+    api.refusals["/namespaces/garden/"] = status
+    with api.running():
+        async with held(api, namespaces=("shop", "garden")) as activator:
+            await activator.until(lambda: api.asked("GET", "/garden/") > 3, "it is asked for")
+            assert len([r for r in caplog.records if r.message == CANNOT]) == 1
+            api.refusals.clear()
+            activator.register("roses", namespace="garden", port=activator.port + 1)
+            await activator.until_listening(activator.port + 1)
+
+
+async def test_without_any_right_it_is_not_ready(
+    api: SlicesApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sluice_testing.held, "PATIENCE", 1.0)
+    api.refusals["endpointslices"] = 403
+    with api.running(), pytest.raises(AssertionError, match="the activator is ready"):
+        async with held(api):
+            pass
+
+
+async def test_a_version_that_is_refused_again_and_again_is_given_up(activator: Held) -> None:
+    """One from the future, say, of a cluster that was restored from a backup."""
+    activator.api.refusals["watch="] = 500
+    activator.api.end_watches()
+    await activator.until(lambda: activator.api.asked("GET", "limit=") == 3, "it lists anew")
+    asked = ["list" if "limit=" in path else "watch" for _, path in activator.api.requests]
+    again = [*["watch"] * 3, "list"]
+    assert asked[:10] == ["list", "watch", *again, *again]
+    activator.api.refusals.clear()
+    activator.register("others", port=activator.port + 1)
+    await activator.until_listening(activator.port + 1)
 
 
 async def test_a_token_that_changed_is_read_again(activator: Held) -> None:

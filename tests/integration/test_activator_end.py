@@ -7,6 +7,7 @@ import pytest
 from sluice_testing.activating import PROXY, Sleeping
 from sluice_testing.proxy import wait_until
 from sluice_testing.raw import startup
+from sluice_testing.slices_api import ACTIVATOR
 
 
 def readiness(sleeping: Sleeping) -> tuple[int, str]:
@@ -32,6 +33,29 @@ def test_until_then_it_holds_wakes_and_serves(sleeping: Sleeping) -> None:
             with pytest.raises(AssertionError):
                 wait_until(lambda: not sleeping.activator.running, "it ends", 1.5)
     assert sleeping.activator.wait() == 0
+
+
+def test_it_waits_until_no_client_is_sent_to_it_any_more(sleeping: Sleeping) -> None:
+    """The operator that writes the slices may be late, or away."""
+    sleeping.wakes_up = False
+    activator = sleeping.start_activator("127.0.0.2", SLUICE_POD_IP=ACTIVATOR)
+    activator.terminate()
+    with pytest.raises(AssertionError):
+        wait_until(lambda: not activator.running, "it ends", 1.5)
+    with sleeping.door_of(activator).knock() as client:
+        client.send(startup(user="app", database="app"))
+        activator.wait_for(held=1)
+    sleeping.register(serving=False)
+    assert activator.wait() == 0
+
+
+def test_it_does_not_wait_for_slices_that_it_may_not_see(sleeping: Sleeping) -> None:
+    """As when the release was removed: nobody changes them any more."""
+    activator = sleeping.start_activator("127.0.0.2", SLUICE_POD_IP=ACTIVATOR)
+    sleeping.api.refusals["endpointslices"] = 403
+    sleeping.api.end_watches()
+    activator.terminate()
+    assert activator.wait() == 0
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]])

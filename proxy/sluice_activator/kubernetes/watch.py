@@ -5,6 +5,7 @@ import json
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -19,6 +20,11 @@ _PAGE_WITHIN: Final = 60.0
 # Seconds after which the API server ends a watch, drawn anew each time.
 _WATCH_SECONDS: Final = (240, 300)
 _GONE: Final = 410
+# No right to list there, or nothing there that could be listed.
+_FORBIDDEN: Final = (403, 404)
+# Refusals in a row, of whatever kind, after which the past is given up: a resourceVersion may
+# also be one from the future, of a cluster that was restored.
+_REFUSALS: Final = 3
 _BACKOFF: Final = (0.1, 5.0)
 
 Manifest = dict[str, Any]
@@ -28,28 +34,31 @@ class Gone(Exception):
     """The resourceVersion is too old: what happened since is not to be had any more."""
 
 
-class Watch:
-    """All slices of proxies in `namespace`, or everywhere if it is empty.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who is told. `on_list(manifests)` gets each page of a list.
 
-    `on_list(manifests)` gets each page, `on_listed(seen)` all (namespace, name) at the end of a
-    list, `on_event(type, manifest)` what the watch says: ADDED, MODIFIED, DELETED.
+    `on_listed(namespace, seen)` gets all (namespace, name) at the end of a list, `on_event(type,
+    manifest)` what the watch says: ADDED, MODIFIED, DELETED. `on_forbidden(namespace)` is called
+    when it may not be listed, or is not there.
     """
 
-    def __init__(
-        self,
-        http: Http,
-        namespace: str,
-        on_list: Callable[[list[Manifest]], None],
-        on_listed: Callable[[str, set[tuple[str, str]]], None],
-        on_event: Callable[[str, Manifest], None],
-    ):
+    on_list: Callable[[list[Manifest]], None]
+    on_listed: Callable[[str, set[tuple[str, str]]], None]
+    on_event: Callable[[str, Manifest], None]
+    on_forbidden: Callable[[str], None]
+
+
+class Watch:
+    """All slices of proxies in `namespace`, or everywhere if it is empty."""
+
+    def __init__(self, http: Http, namespace: str, told: Told):
         self._http = http
         self._namespace = namespace
-        self._on_list = on_list
-        self._on_listed = on_listed
-        self._on_event = on_event
+        self._told = told
         self._version = ""
         self._failures = 0
+        self._refusals = 0
 
     async def run(self) -> None:
         """For ever; an API server that is away is asked again and again."""
@@ -58,11 +67,13 @@ class Watch:
                 if not self._version:
                     await self._list()
                 await self._follow()
+                self._failures = self._refusals = 0
                 # The API server ends each watch now and then; nothing is missed meanwhile.
                 await asyncio.sleep(_BACKOFF[0])
             except Gone:
                 self._version = ""
             except FAILURES as error:
+                self._on_refusal(error.status if isinstance(error, ApiError) else 0)
                 await self._back_off(error)
             except Exception:
                 # What cannot be understood is told, and asked for anew: nobody else would.
@@ -76,16 +87,17 @@ class Watch:
         while True:
             items = page.get("items") or []
             seen.update((i["metadata"]["namespace"], i["metadata"]["name"]) for i in items)
-            self._on_list(items)
+            self._told.on_list(items)
             metadata = page["metadata"]
             # Before the next page comes, this one may go.
             del items, page
             if not metadata.get("continue"):
                 break
             page = await self._page(metadata["continue"])
-        self._on_listed(self._namespace, seen)
+        self._told.on_listed(self._namespace, seen)
         self._version = metadata["resourceVersion"]
-        self._failures = 0
+        # Failures count on: where lists work and watches do not, lists must not come in herds.
+        self._refusals = 0
         log.info("slices listed", extra={"namespace": self._namespace, "slices": len(seen)})
 
     async def _page(self, token: str) -> Manifest:
@@ -119,16 +131,25 @@ class Watch:
             if item.get("code") == _GONE:
                 raise Gone
             raise ApiError(f"the watch ends: {item.get('message')}", item.get("code") or 0)
-        self._failures = 0
+        self._failures = self._refusals = 0
         self._version = item["metadata"]["resourceVersion"]
         if kind != "BOOKMARK":
-            self._on_event(kind, item)
+            self._told.on_event(kind, item)
+
+    def _on_refusal(self, status: int) -> None:
+        """0: the API server was not there at all, which says nothing of what it would say."""
+        self._refusals = self._refusals + 1 if status else 0
+        if self._refusals >= _REFUSALS:
+            self._version = ""
+        if status in _FORBIDDEN:
+            self._told.on_forbidden(self._namespace)
 
     async def _back_off(self, error: BaseException | None) -> None:
         first, most = _BACKOFF
         pause = min(most, first * 2**self._failures)
         if self._failures == 0:
-            log.warning("the API server cannot be asked", extra={"error": str(error)})
+            details = {"namespace": self._namespace, "error": str(error)}
+            log.warning("the API server cannot be asked", extra=details)
         self._failures = min(self._failures + 1, 10)
         # Some randomness: not everybody comes back at once.
         await asyncio.sleep(pause * random.uniform(0.5, 1.0))

@@ -23,13 +23,14 @@ Key = tuple[str, str]
 Manifest = dict[str, Any]
 SLICES = "/apis/discovery.k8s.io/v1/"
 TOKEN = "a-token"
+ACTIVATOR = "10.0.0.9"
 
 
 def registration(
     name: str, port: int, *, namespace: str = "shop", uid: str = "uid-1", created: str = "2026",
-    replicas: str = "1", trouble: str = "",
+    replicas: str = "1", trouble: str = "", serving: bool = True,
 ) -> Manifest:  # fmt: skip
-    """The slice that the operator writes for a proxy."""
+    """The slice that the operator writes for a proxy; of its activator, which is ACTIVATOR."""
     told = {"uid": uid, "replicas": replicas, "trouble": trouble}
     return {
         "metadata": {
@@ -40,7 +41,7 @@ def registration(
             "annotations": {f"sluice.dev/{key}": text for key, text in told.items() if text},
         },
         "addressType": "IPv4",
-        "endpoints": [{"addresses": ["10.0.0.9"], "conditions": {"ready": False}}],
+        "endpoints": [endpoint(ACTIVATOR, "terminating", serving=serving)],
         "ports": [{"name": "postgres", "port": port, "protocol": "TCP"}],
     }
 
@@ -61,13 +62,13 @@ def pods(name: str, *, namespace: str = "shop", **conditions: str) -> Manifest:
     }
 
 
-def endpoint(address: str, condition: str) -> dict[str, Any]:
+def endpoint(address: str, condition: str, *, serving: bool = False) -> dict[str, Any]:
     """`condition`: ready, unready, terminating."""
     return {
         "addresses": [address],
         "conditions": {
             "ready": condition == "ready",
-            "serving": condition == "ready",
+            "serving": serving or condition == "ready",
             "terminating": condition == "terminating",
         },
     }
@@ -113,7 +114,8 @@ class SlicesApi:
     """`folder` becomes a service account's mount. Start with `running()`.
 
     `on_patch(proxy, replicas)` is called, on another thread, for each patch that was taken;
-    `before_patch` before each is looked at.
+    `before_patch` before each is looked at. `refusals` are what requests for slices are answered
+    if a part of their path is as said: {"watch=": 500, "/namespaces/garden/": 403}.
     """
 
     folder: Path
@@ -124,6 +126,7 @@ class SlicesApi:
     scales: dict[Key, Scale] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
     fault: Fault | None = None
+    refusals: dict[str, int] = field(default_factory=dict)
     port: int = 0
     token: str = TOKEN
 
@@ -300,7 +303,7 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         if url.path.startswith(SLICES):
-            self._watch(query) if "watch" in query else self._list(query)
+            self._slices(query)
             return
         scale = self.server_api.scales.get(_proxy(url.path))
         if scale is None:
@@ -330,6 +333,15 @@ class _Handler(BaseHTTPRequestHandler):
         if kind in ("reset", "hang"):
             self.close_connection = True
         return bool(kind)
+
+    def _slices(self, query: dict[str, str]) -> None:
+        refusals = [s for part, s in self.server_api.refusals.items() if part in self.path]
+        if refusals:
+            self._answer(refusals[0], {"message": "as it was told"})
+        elif "watch" in query:
+            self._watch(query)
+        else:
+            self._list(query)
 
     def _list(self, query: dict[str, str]) -> None:
         version, slices = self.server_api.listed()

@@ -16,7 +16,7 @@ from sluice_activator.slices import (
     pods_of,
     registration_of,
 )
-from sluice_testing.slices_api import endpoint, pods, registration
+from sluice_testing.slices_api import ACTIVATOR, endpoint, pods, registration
 
 PROXY = ("shop", "orders")
 OURS = ("shop", "orders-activator")
@@ -25,7 +25,7 @@ OURS = ("shop", "orders-activator")
 def test_a_registration() -> None:
     told = registration("orders", 12000, uid="u", replicas="3", trouble="no node", created="2026")
     expected = Registration(PROXY, 12000, "u", 3, "no node", "2026")
-    assert registration_of(PROXY, told) == expected
+    assert registration_of(PROXY, told, "") == expected
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,34 @@ def test_a_registration() -> None:
 def test_what_cannot_be_used(change: dict[str, Any], problem: str) -> None:
     fields = {"name": "orders", "port": 12000, **change}
     with pytest.raises(BadSlice, match=problem):
-        registration_of(("shop", fields["name"]), registration(**fields))
+        registration_of(("shop", fields["name"]), registration(**fields), "")
+
+
+@pytest.mark.parametrize(
+    ("own", "serving", "named"),
+    [
+        (ACTIVATOR, True, True),
+        (ACTIVATOR, False, False),
+        ("10.0.0.1", True, False),
+        ("", True, False),
+    ],
+)
+def test_who_is_named(own: str, serving: bool, named: bool) -> None:
+    told = registration("orders", 12000, serving=serving)
+    assert registration_of(PROXY, told, own).names_us == named
+    book = Directory(own)
+    book.see(told)
+    assert book.naming_us() == ({"shop"} if named else set())
+
+
+def test_it_is_named_until_no_slice_does() -> None:
+    book = Directory(ACTIVATOR)
+    for name in ("orders", "roses"):
+        book.see(registration(name, 12000))
+    assert book.see(registration("orders", 12000, serving=False)) == [Change(PROXY, ports=False)]
+    assert book.naming_us() == {"shop"}
+    book.forget(("shop", "roses-activator"))
+    assert book.naming_us() == set()
 
 
 @pytest.mark.parametrize(

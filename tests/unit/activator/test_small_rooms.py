@@ -43,7 +43,8 @@ def test_what_a_pod_is_told() -> None:
     chosen = settings([], POD)
     assert (chosen.account.host, chosen.account.port) == ("10.96.0.1", 443)
     assert (chosen.admin_port, chosen.hello_port, chosen.pod_port) == (9127, 9128, 5433)
-    assert (chosen.host, chosen.linger) == ("", 15.0)
+    assert (chosen.host, chosen.linger, chosen.own) == ("", 15.0, "")
+    assert settings([], {**POD, "SLUICE_POD_IP": "10.0.0.9"}).own == "10.0.0.9"
 
 
 def test_outside_of_a_cluster_it_says_so(
