@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from sluice_operator.desired.fallback_slice import TROUBLE_MAX, fallback_slices
+from sluice_operator.desired.fallback_slice import TROUBLE_MAX, fallback_slices, readdressed
 from sluice_operator.desired.inputs import Activator, Fallback
 from sluice_operator.desired.service import service
 from sluice_testing.seen import INPUTS
@@ -69,3 +69,16 @@ def test_addresses_of_ipv6() -> None:
 def test_where_nobody_stands_in_there_is_none() -> None:
     assert fallback_slices(replace(INPUTS, fallback=None)) == ()
     assert fallback_slices(replace(INPUTS, fallback=replace(FALLBACK, activators=()))) == ()
+
+
+def test_one_that_ends_is_listed_and_sent_nobody() -> None:
+    (endpoint,) = made(activators=(Activator("10.9.0.1", serving=False),))["endpoints"]
+    assert endpoint["conditions"] == {"ready": False, "serving": False, "terminating": True}
+
+
+def test_a_slice_is_led_to_other_activators_and_to_nobody_never() -> None:
+    """Where nothing else of it may be written, who sleeps goes on being met."""
+    assert readdressed(made(), ACTIVATORS) is None
+    assert readdressed(made(), ()) is None
+    others = (Activator("10.9.0.7"),)
+    assert readdressed(made(), others) == {"endpoints": made(activators=others)["endpoints"]}
