@@ -37,9 +37,11 @@ async def test_other_activators_are_told_though_nothing_else_is_written(
     assert asleep.api.written == []
 
 
-async def test_other_activators_are_told_where_a_write_fails(asleep: Looks) -> None:
+@pytest.mark.parametrize("kind", ["EndpointSlice", "NetworkPolicy"])
+async def test_other_activators_are_told_where_a_write_fails(asleep: Looks, kind: str) -> None:
+    """As where a webhook refuses whatever is applied."""
     asleep.change(network={"allowedClients": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]})
-    asleep.api.refuse["NetworkPolicy"] = Unavailable(500, "InternalError", "a webhook failed")
+    asleep.api.refuse[kind] = Unavailable(500, "InternalError", "a webhook failed")
     asleep.activators.ips = ("10.9.0.7",)
     with pytest.raises(Unavailable):
         await asleep.look()
@@ -67,6 +69,12 @@ async def test_who_can_be_woken_by_nobody_is_woken_though_its_spec_is_refused(
     refuse(asleep)
     await forsake(asleep)
     assert asleep.scaled == ["scale orders-proxy 2"]
+
+
+async def test_who_is_awake_and_whose_spec_is_refused_keeps_its_pods(awake: Looks) -> None:
+    refuse(awake)
+    await forsake(awake)
+    assert (awake.scaled, awake.replicas) == ([], 2)
 
 
 async def test_while_suspended_nobody_is_woken(asleep: Looks) -> None:

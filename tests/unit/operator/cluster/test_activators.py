@@ -9,7 +9,7 @@ import pytest
 from sluice_operator import names
 from sluice_operator.cluster import following as module
 from sluice_operator.cluster.activators import Activators
-from sluice_operator.cluster.errors import Unavailable
+from sluice_operator.cluster.errors import ApiError, Unavailable
 from sluice_operator.decide.pause import FORSAKEN_SECONDS, Wakers
 from sluice_operator.desired.inputs import Activator
 
@@ -22,7 +22,7 @@ class Client:
 
     def __init__(self, *pods: Manifest) -> None:
         self.pods = list(pods)
-        self.events: asyncio.Queue[Manifest | None] = asyncio.Queue()
+        self.events: asyncio.Queue[Manifest | ApiError | None] = asyncio.Queue()
         self.fails = 0
         self.lists = 0
         self.versions: list[str] = []
@@ -43,6 +43,8 @@ class Client:
         assert (kind, namespace, labels) == ("Pod", "sluice-system", names.ACTIVATOR_LABELS)
         self.versions.append(version)
         while (event := await self.events.get()) is not None:
+            if isinstance(event, ApiError):
+                raise event
             yield event
 
 
@@ -208,6 +210,15 @@ async def test_a_version_that_is_too_old_leads_to_another_list(world: World) -> 
     assert (world.ips, world.changes) == (["10.9.0.1"], 2)
     await world.tell("ADDED", A)
     assert (world.ips, world.changes) == (["10.9.0.1", "10.9.0.2"], 3)
+
+
+async def test_a_watch_that_fails_leads_to_another_list(world: World) -> None:
+    """Nobody knows what was not told."""
+    world.client.pods = [B]
+    world.client.events.put_nowait(AWAY)
+    await world.settle()
+    assert world.client.versions == ["list-1", "list-2"]
+    assert world.ips == ["10.9.0.1"]
 
 
 async def test_while_the_api_server_is_away_what_was_known_stays(
