@@ -66,9 +66,10 @@ class Sleeper:
         return self.api.watch(path)
 
     def activators(self) -> list[str]:
-        """The activators' pods that are there to stay."""
+        """The activators' pods that are ready and there to stay."""
         found = listed(self.cluster, "pods", SYSTEM, ACTIVATOR_PODS)
-        return [pod["metadata"]["name"] for pod in found if not is_ending(pod)]
+        there = [pod for pod in found if is_ready(pod) and not is_ending(pod)]
+        return [pod["metadata"]["name"] for pod in there]
 
     def wakes(self, activators: Collection[str]) -> list[dict[str, Any]]:
         """What each activator tells of this proxy; nothing of one that is gone."""
