@@ -123,7 +123,7 @@ class App:
 
     def _watch(self, scope: str) -> Watch:
         house = self._house
-        told = Told(house.on_list, house.on_listed, house.on_event, house.on_forbidden)
+        told = Told(house.on_list, house.on_listed, house.on_event, house.on_unseen)
         return Watch(self._http, scope, told)
 
     def _count(self, verb: str, status: str) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from sluice_activator import decide
 from sluice_activator.holding import Means, Room
@@ -11,6 +11,9 @@ from sluice_activator.slices import Change, Directory, Key, name_of
 from sluice_activator.trial import Client
 
 log = logging.getLogger(__name__)
+
+# What the API server says of a namespace that is forbidden, or not there.
+_MISSING: Final = (403, 404)
 
 
 class House:
@@ -24,7 +27,7 @@ class House:
         self._directory = Directory(own)
         self._rooms: dict[Key, Room] = {}
         self._unlisted = set(scopes)
-        self._forbidden: set[str] = set()
+        self._unseen: dict[str, int] = {}
         self._losers: dict[Key, str] = {}
         self._told: dict[Key, str] = {}
         visitors = Visitors(self._on_client, self._on_cancel, self._full)
@@ -38,8 +41,8 @@ class House:
     @property
     def unready(self) -> str:
         """Why no client should be sent here, or an empty string."""
-        # Without any right at all nobody would be served; one namespace less is bearable.
-        if self._unlisted - (self._forbidden - {""}):
+        # One namespace less is bearable. Without any right, or account, nobody would be served.
+        if any(not scope or self._unseen.get(scope) not in _MISSING for scope in self._unlisted):
             return "the slices have not been listed yet"
         return self.doors.closed
 
@@ -47,7 +50,7 @@ class House:
     def named(self) -> bool:
         """Whether clients are sent here, as far as it may be seen."""
         naming = self._directory.naming_us()
-        return bool(naming - self._forbidden) and "" not in self._forbidden
+        return bool(naming - self._unseen.keys()) and "" not in self._unseen
 
     def wake(self, proxy: Key) -> dict[str, Any] | None:
         """Of /wakes; None for a proxy that this activator does not know."""
@@ -68,11 +71,11 @@ class House:
         gone = [name for name in self._directory.names(scope) if name not in seen]
         self._apply([change for name in gone for change in self._directory.forget(name)])
         self._unlisted.discard(scope)
-        self._forbidden.discard(scope)
+        self._unseen.pop(scope, None)
 
-    def on_forbidden(self, scope: str) -> None:
+    def on_unseen(self, scope: str, status: int) -> None:
         """Nothing is told of `scope`, nor will be until a list: what is known is kept."""
-        self._forbidden.add(scope)
+        self._unseen[scope] = status
 
     def on_event(self, kind: str, manifest: dict[str, Any]) -> None:
         if kind == "DELETED":

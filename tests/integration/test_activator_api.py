@@ -184,24 +184,25 @@ async def test_a_namespace_that_is_not_there_holds_nobody_up(
             await activator.until_listening(activator.port + 1)
 
 
+@pytest.mark.parametrize(("status", "namespaces"), [(403, ()), (401, ("shop",))])
 async def test_without_any_right_it_is_not_ready(
-    api: SlicesApi, monkeypatch: pytest.MonkeyPatch
+    api: SlicesApi, monkeypatch: pytest.MonkeyPatch, status: int, namespaces: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(sluice_testing.held, "PATIENCE", 1.0)
-    api.refusals["endpointslices"] = 403
+    api.refusals["endpointslices"] = status
     with api.running(), pytest.raises(AssertionError, match="the activator is ready"):
-        async with held(api):
+        async with held(api, namespaces=namespaces):
             pass
 
 
 async def test_a_version_that_is_refused_again_and_again_is_given_up(activator: Held) -> None:
     """One from the future, say, of a cluster that was restored from a backup."""
+    await activator.until(lambda: activator.api.asked("GET", "watch=") == 1, "it watches")
     activator.api.refusals["watch="] = 500
     activator.api.end_watches()
-    await activator.until(lambda: activator.api.asked("GET", "limit=") == 3, "it lists anew")
+    await activator.until(lambda: activator.api.asked("GET", "limit=") == 2, "it lists anew")
     asked = ["list" if "limit=" in path else "watch" for _, path in activator.api.requests]
-    again = [*["watch"] * 3, "list"]
-    assert asked[:10] == ["list", "watch", *again, *again]
+    assert asked[:6] == ["list", "watch", "watch", "watch", "watch", "list"]
     activator.api.refusals.clear()
     activator.register("others", port=activator.port + 1)
     await activator.until_listening(activator.port + 1)

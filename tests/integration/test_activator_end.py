@@ -49,10 +49,11 @@ def test_it_waits_until_no_client_is_sent_to_it_any_more(sleeping: Sleeping) -> 
     assert activator.wait() == 0
 
 
-def test_it_does_not_wait_for_slices_that_it_may_not_see(sleeping: Sleeping) -> None:
-    """As when the release was removed: nobody changes them any more."""
+@pytest.mark.parametrize("status", [401, 403])
+def test_it_does_not_wait_for_slices_that_it_may_not_see(sleeping: Sleeping, status: int) -> None:
+    """As when the release was removed, and its account: nobody changes them any more."""
     activator = sleeping.start_activator("127.0.0.2", SLUICE_POD_IP=ACTIVATOR)
-    sleeping.api.refusals["endpointslices"] = 403
+    sleeping.api.refusals["endpointslices"] = status
     sleeping.api.end_watches()
     activator.terminate()
     assert activator.wait() == 0

@@ -20,8 +20,8 @@ _PAGE_WITHIN: Final = 60.0
 # Seconds after which the API server ends a watch, drawn anew each time.
 _WATCH_SECONDS: Final = (240, 300)
 _GONE: Final = 410
-# No right to list there, or nothing there that could be listed.
-_FORBIDDEN: Final = (403, 404)
+# No account any more, no right to list there, nothing there that could be listed.
+_UNSEEN: Final = (401, 403, 404)
 # Refusals in a row, of whatever kind, after which the past is given up: a resourceVersion may
 # also be one from the future, of a cluster that was restored.
 _REFUSALS: Final = 3
@@ -39,14 +39,14 @@ class Told:
     """Who is told. `on_list(manifests)` gets each page of a list.
 
     `on_listed(namespace, seen)` gets all (namespace, name) at the end of a list, `on_event(type,
-    manifest)` what the watch says: ADDED, MODIFIED, DELETED. `on_forbidden(namespace)` is called
-    when it may not be listed, or is not there.
+    manifest)` what the watch says: ADDED, MODIFIED, DELETED. `on_unseen(namespace, status)` is
+    called when that may not be listed, or is not there, until it is listed again.
     """
 
     on_list: Callable[[list[Manifest]], None]
     on_listed: Callable[[str, set[tuple[str, str]]], None]
     on_event: Callable[[str, Manifest], None]
-    on_forbidden: Callable[[str], None]
+    on_unseen: Callable[[str, int], None]
 
 
 class Watch:
@@ -139,10 +139,10 @@ class Watch:
     def _on_refusal(self, status: int) -> None:
         """0: the API server was not there at all, which says nothing of what it would say."""
         self._refusals = self._refusals + 1 if status else 0
-        if self._refusals >= _REFUSALS:
+        if status in _UNSEEN:
+            self._told.on_unseen(self._namespace, status)
+        if status in _UNSEEN or self._refusals >= _REFUSALS:
             self._version = ""
-        if status in _FORBIDDEN:
-            self._told.on_forbidden(self._namespace)
 
     async def _back_off(self, error: BaseException | None) -> None:
         first, most = _BACKOFF
