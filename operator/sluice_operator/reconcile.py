@@ -230,7 +230,7 @@ class Reconciler:
     async def _act(
         self, proxy: DatabaseProxy, observed: Observed, sight: Sight, trail: Trail
     ) -> Outcome:
-        crew = Crew(sight.pods, sight.states, trail.memory)
+        crew = Crew(sight.pods, sight.states, trail.memory, observed.finished)
         resolution = resolve(proxy, observed, crew, self._installation, self._clock())
         if proxy.spec.suspend:
             name = proxy.metadata.name

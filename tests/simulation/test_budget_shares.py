@@ -55,6 +55,7 @@ class World:
     now: float = 0.0
     settled: bool = False
     asleep: bool = False
+    finished: set[str] = field(default_factory=set)
 
     def open(self) -> int:
         return sum(pod.open for pod in self.pods) + sum(ghost.open for ghost, _ in self.ghosts)
@@ -71,6 +72,7 @@ class World:
                 memory=self.memory,
                 now=self.now,
                 asleep=bool(self.documents) and self.deployed == 0,
+                finished=frozenset(self.finished),
             )
         )
         self.memory, self.settled = division.memory, division.settled
@@ -137,6 +139,7 @@ class World:
                 pod.seen, pod.document = True, len(self.documents) - 1
         elif pod.draining and pod.busy == 0 and dice.random() < 0.3:
             self.pods.remove(pod)
+            self.finished.add(pod.name)
             return
         pod.draining = pod.draining or (pod.terminating and dice.random() < 0.2)
         if pod.running:
@@ -222,6 +225,49 @@ def test_the_budget_holds_for_who_sleeps_and_wakes(
             if world.settled and world.documents[-1].total and world.is_calm():
                 world.pause()
     assert woken
+
+
+@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("budget", [7, 20, 90])
+def test_a_document_stays_while_nothing_happens(seed: int, budget: int) -> None:
+    """Whoever divides the same again comes to the same, or pods would be told without end."""
+    dice = random.Random(seed)
+    world = World(dice, budget, replicas=dice.randint(1, 3))
+    for _ in range(200):
+        if dice.random() < 0.3:
+            for _ in range(6):
+                world.operate()
+            documents = len(world.documents)
+            world.operate()
+            assert len(world.documents) == documents, world.documents[-3:]
+        world.step()
+        if world.asleep and dice.random() < 0.1:
+            world.wake()
+        elif not world.asleep and dice.random() < 0.03:
+            world.pause()
+
+
+@pytest.mark.parametrize("budget", [20, 90, 450])
+@pytest.mark.parametrize("replicas", [1, 2, 4])
+@pytest.mark.parametrize("drained", [True, False])
+def test_who_is_woken_never_has_to_give_all_of_it_back(
+    budget: int, replicas: int, drained: bool
+) -> None:
+    """Clients wait for it: however soon after the pause it is woken, whoever looks."""
+    world = World(random.Random(budget), budget, replicas)
+    until_rest(world)
+    world.pause()
+    while world.pods and drained:
+        world.operate()
+        world.step()
+    world.operate()
+    before = {pod.name for pod in world.pods}
+    world.wake()
+    for _ in range(300):
+        world.operate()
+        world.step()
+        fresh = [pod for pod in world.pods if pod.running and pod.name not in before]
+        assert all(pod.limit for pod in fresh), world.documents[-3:]
 
 
 @pytest.mark.parametrize("budget", [15, 90, 450])

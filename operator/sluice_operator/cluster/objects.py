@@ -72,13 +72,13 @@ class Objects:
         kept = await self._kept(namespace, name)
         ours = self._store.of_proxy(namespace, name)
         labelled = {child_key(item): item for item in ours if item["kind"] != "Pod"}
+        pods = [item for item in ours if item["kind"] == "Pod"]
         return Observed(
             secrets={},
             services={},
             children={**kept, **labelled},
-            pods=tuple(
-                pod(item) for item in ours if item["kind"] == "Pod" and not is_finished(item)
-            ),
+            pods=tuple(pod(item) for item in pods if not is_finished(item)),
+            finished=frozenset(item["metadata"]["name"] for item in pods if is_finished(item)),
         )
 
     async def named(self, namespace: str, keys: Iterable[ChildKey]) -> Children:

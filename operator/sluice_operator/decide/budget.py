@@ -7,6 +7,7 @@ let go of it. Pods that no document names yet (they surge, or replace one that d
 operator was there) take `others` each, and there is room for all of them.
 """
 
+import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -64,7 +65,8 @@ class Question:
     """`fleet` is what the present document says, `budget` is B, None if no pod tells it.
 
     `members` come in the order in which they are served when there is not enough. `asleep`:
-    the Deployment shall have no pod, and somebody else may wake it to `replicas`.
+    the Deployment shall have no pod, and somebody else may wake it to `replicas`. `finished`
+    are pods whose processes have ended, so that they hold nothing any more.
     """
 
     replicas: int
@@ -74,6 +76,7 @@ class Question:
     memory: Memory = field(default_factory=Memory)
     now: float = 0.0
     asleep: bool = False
+    finished: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +169,11 @@ def _remembered(question: Question) -> Memory:
     before = dict(question.memory.ceilings)
     for item in question.fleet.shares:
         before[item.pod] = max(item.share, before.get(item.pod, 0))
-    known = question.memory.missing
-    missing = {**known} | {
+    known, over = question.memory.missing, alive | question.finished
+    missing = {pod: gone for pod, gone in known.items() if pod not in question.finished} | {
         pod: Missing(ceiling, question.now)
         for pod, ceiling in before.items()
-        if pod not in alive and pod not in known
+        if pod not in over and pod not in known
     }
     # By the first document, which has no shares, it may have had as much as anybody.
     least = 0 if question.fleet.total else _unnamed(question)
@@ -188,12 +191,17 @@ def _ceiling(member: Member, question: Question) -> int:
     """The most that the pod may have open before the next document is written."""
     named = {item.pod: item.share for item in question.fleet.shares}
     told = named.get(member.name, _unnamed(question))
+    known = _known_ceiling(member, question)
+    return known if member.answers and member.current else max(known, told)
+
+
+def _known_ceiling(member: Member, question: Question) -> int:
+    """The same, whatever the present document says."""
     if member.limit is None:
         # It may run by any document that was written since it was asked last, or was made.
         start = starters_share(question.budget or 0, question.replicas)
-        return max(told, question.memory.ceilings.get(member.name, start))
-    held = max(member.limit, member.open)
-    return held if member.current else max(held, told)
+        return question.memory.ceilings.get(member.name, start)
+    return max(member.limit, member.open)
 
 
 class _Ledger:
@@ -218,12 +226,15 @@ class _Ledger:
         living = 0 if question.asleep else sum(not m.terminating for m in question.members)
         self._coming = max(0, question.replicas - living)
         wished, places = self._beginnings(question)
-        left = max(0, budget - self._held() - self._shared()) // places
-        self._others = min(wished, left)
+        self._others = self._affordable(wished, places, question)
         # The first document had no shares yet, and large parts: who started by it is here.
         most = max(self._others, self._unnamed if question.fleet.total else 0)
         self._spare = sum(max(most, ceiling) for ceiling in starting)
-        self._spare += most * (places - len(starting))
+        # Who runs without a name is one of those that could start by the present document.
+        unnamed = sum(m.name not in self._named for m in (*self._fixed, *self._sharing))
+        empty = places - len(starting)
+        by_present = min(empty, max(0, question.replicas + 1 - unnamed - len(starting)))
+        self._spare += most * by_present + self._others * (empty - by_present)
         self._may_grow = _agreed(question.members)
         self._is_calm = self._may_grow and not (
             self._fixed or self._missing or self._starting or self._coming
@@ -248,6 +259,26 @@ class _Ledger:
         if question.asleep or (is_waking and awaited):
             return woken, awaited + 1
         return usual, max(question.replicas + 1, self._starting)
+
+    def _affordable(self, wished: int, places: int, question: Question) -> int:
+        """As much of `wished` as there is for each of `places`.
+
+        Who has no name and may yet read the next document may have as much by it: so that the
+        next division of the same comes to the same.
+        """
+        readers = [
+            m
+            for m in (*self._fixed, *self._sharing)
+            if m.name not in self._named and not (m.answers and m.current)
+        ]
+        least = [_known_ceiling(member, question) for member in readers]
+        others = self._held() + self._shared() - sum(self._ceilings[m.name] for m in readers)
+
+        def taken(share: int) -> int:
+            return others + sum(max(low, share) for low in least) + places * share
+
+        fitting = bisect.bisect_right(range(wished + 1), self._budget, key=taken)
+        return max(0, fitting - 1)
 
     def fleet(self) -> Fleet:
         shares = {**self._kept(), **self._given()}

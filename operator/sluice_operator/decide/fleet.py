@@ -15,11 +15,15 @@ from sluice_proxy.config import Fleet, ProxyConfig, digest, dump
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """The pods of a proxy, what they said, and what was remembered of them."""
+    """The pods of a proxy, what they said, and what was remembered of them.
+
+    `finished` are those whose containers have ended for good.
+    """
 
     pods: tuple[Pod, ...]
     states: Mapping[str, ProxyState]
     memory: Memory
+    finished: frozenset[str] = frozenset()
 
 
 def division(
@@ -41,6 +45,7 @@ def division(
             memory=crew.memory,
             now=now,
             asleep=sleep is not None,
+            finished=crew.finished,
         )
     )
     if previous is None:

@@ -56,7 +56,8 @@ class Observed:
     """The world around one DatabaseProxy; `secrets` are those its spec refers to.
 
     `unreadable` are Services that a target may mean and that the operator may not read.
-    `activators` are those that can stand in for its pods, at `port`.
+    `activators` are those that can stand in for its pods, at `port`. `finished` are names of
+    pods that have ended, and are no more among `pods`.
     """
 
     secrets: Secrets
@@ -66,6 +67,7 @@ class Observed:
     unreadable: frozenset[tuple[str, str]] = frozenset()
     activators: tuple[Activator, ...] = ()
     port: int = 0
+    finished: frozenset[str] = frozenset()
 
 
 def child_key(manifest: Mapping[str, Any]) -> ChildKey:

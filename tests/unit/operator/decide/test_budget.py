@@ -109,14 +109,14 @@ GROWN = fleet(90, 4, a=82)
 def test_who_has_too_much_is_told_before_anybody_gets_more() -> None:
     two = (member("b", 4), member("a", 82))
     first = divide(Question(2, 90, GROWN, two))
-    # 90 less 4 for each of the 3 that may start, in two.
-    assert shares(first) == {"a": 39, "b": 4}
+    # Three may start: of those who did by this document b is one, so two more with 4, one with 3.
+    assert shares(first) == {"a": 40, "b": 4}
     assert not first.settled
     # It has not read that yet: nobody gets more.
     slow = (member("b", 4), member("a", 82, current=False))
-    assert shares(divide(Question(2, 90, first.fleet, slow))) == {"a": 39, "b": 4}
+    assert shares(divide(Question(2, 90, first.fleet, slow))) == {"a": 40, "b": 4}
     # It has, and has still 50 open: the other gets what is left beside those.
-    stuck = (member("b", 4), member("a", 39, open=50))
+    stuck = (member("b", 4), member("a", 40, open=50))
     assert shares(divide(Question(2, 90, first.fleet, stuck))) == {"a": 40, "b": 31}
 
 
@@ -248,3 +248,19 @@ def test_what_woken_pods_may_have_is_never_more_than_there_is() -> None:
     division = divide(Question(2, 90, WOKEN, three))
     assert sum(shares(division).values()) <= 90
     assert division.fleet.others == 0
+
+
+def test_who_may_yet_read_the_document_is_thought_of_in_it() -> None:
+    """A pod that runs, says nothing and has no name may have what others get as well."""
+    silent = Member("x")
+    division = divide(Question(1, 20, fleet(20, 1), (silent,), asleep=True))
+    assert division.fleet == fleet(20, 6)
+    assert divide(Question(1, 20, division.fleet, (silent,), asleep=True)).fleet == fleet(20, 6)
+
+
+def test_whose_process_has_ended_holds_nothing() -> None:
+    before = fleet(20, 1, a=18)
+    gone = divide(Question(1, 20, before, asleep=True))
+    assert gone.fleet.others == 1
+    ended = divide(Question(1, 20, before, asleep=True, finished=frozenset({"a"})))
+    assert ended.fleet == fleet(20, 10)
