@@ -162,6 +162,8 @@ def test_a_pod_that_ends_still_serves_and_the_proxy_wakes(sleeping: Sleeping) ->
     assert sleeping.api.asked("") == 0
     sleeping.tell(terminating=[address])
     sleeping.wakes_up = False
+    # The activator has to have heard of it.
+    time.sleep(0.3)
     with sleeping.door.raw() as client:
         assert client.value("SELECT 1") == "1"
         wait_until(lambda: sleeping.api.scales[PROXY].replicas == 1, "the scale is raised")
@@ -179,6 +181,8 @@ def test_pods_that_are_there_need_no_wake(sleeping: Sleeping) -> None:
 
 def test_the_next_pod_gets_its_share(sleeping: Sleeping) -> None:
     sleeping.start_pods(2)
+    for pod in sleeping.pods.values():
+        pod.wait_until_ready()
     with sleeping.door.crowd(8):
         clients = [pod.metrics()["sluice_client_connections"] for pod in sleeping.pods.values()]
     # The first client has dialled both: one more or less.
