@@ -3,13 +3,17 @@
 
 One client of each kind begins every 50 ms across all edges. Prints a line for each cycle and
 writes build/soak-pause.json after each, so that whoever stops it has what was counted until
-then. Exits with 1 if a client saw an error. REPLICAS is the number of the proxy's pods.
+then. Exits with 1 if a client saw an error. REPLICAS is the number of a proxy's pods, PROXIES
+how many proxies go through their cycles beside each other, each with streams of its own.
 """
 
 import json
 import os
 import signal
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,20 +30,49 @@ from sluice_testing.pausing import Sleeper, put_to_sleep
 
 CYCLES = int(os.environ.get("CYCLES", "250"))
 REPLICAS = int(os.environ.get("REPLICAS", "1"))
+PROXIES = int(os.environ.get("PROXIES", "3"))
 BUILD = Path(__file__).resolve().parents[2] / "build"
 
 
-def soak(cluster: Cluster, tally: Tally) -> None:
-    with (
-        shop.database(cluster) as host,
-        pausing.sleeper(cluster, host, replicas=REPLICAS) as sleeper,
-    ):
+@dataclass
+class Soak:
+    """What the proxies' threads share. `begun` counts the cycles that any of them has begun."""
+
+    cluster: Cluster
+    tally: Tally
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    enough: threading.Event = field(default_factory=threading.Event)
+    begun: int = 0
+
+    def another(self) -> bool:
+        with self.lock:
+            self.begun += 1
+            return self.begun <= CYCLES and not self.enough.is_set()
+
+    def add(self, cycle: Cycle) -> None:
+        with self.lock:
+            self.tally.add(cycle)
+            say(line(self.tally, cycle))
+            write(self.tally)
+
+
+def soak(shared: Soak) -> None:
+    with shop.database(shared.cluster) as host, ThreadPoolExecutor(PROXIES) as threads:
+        lives = [threads.submit(live, shared, host) for _ in range(PROXIES)]
+        try:
+            for life in lives:
+                life.result()
+        finally:
+            shared.enough.set()
+
+
+def live(shared: Soak, host: str) -> None:
+    """One proxy, from cycle to cycle."""
+    with pausing.sleeper(shared.cluster, host, replicas=REPLICAS) as sleeper:
         fall_asleep(sleeper)
-        while tally.cycles < CYCLES:
-            cycle = run_cycle(cluster, sleeper, REPLICAS)
-            tally.add(cycle)
-            say(line(tally, cycle))
-            write(tally)
+        while shared.another():
+            cycle = run_cycle(shared.cluster, sleeper, REPLICAS)
+            shared.add(cycle)
             if cycle.broken:
                 fall_asleep(sleeper)
 
@@ -62,7 +95,7 @@ def line(tally: Tally, cycle: Cycle) -> str:
 
 def write(tally: Tally) -> None:
     BUILD.mkdir(exist_ok=True)
-    document = {"replicas": REPLICAS, **tally.document()}
+    document = {"replicas": REPLICAS, "proxies": PROXIES, **tally.document()}
     (BUILD / "soak-pause.json").write_text(json.dumps(document, indent=2) + "\n")
 
 
@@ -81,7 +114,7 @@ def main() -> int:
             cluster.load_images()
             chart.install(cluster)
             chart.restart_activators(cluster)
-        soak(cluster, tally)
+        soak(Soak(cluster, tally))
     except Trouble as trouble:
         print(f"\n{trouble}", file=sys.stderr)
         tally.broken.append(str(trouble))
