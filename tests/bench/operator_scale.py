@@ -132,19 +132,31 @@ def _growth(cluster: Cluster, namespace: str) -> Growth:
     )
 
 
-def serving(cluster: Cluster) -> Rest:
+def serving(cluster: Cluster) -> tuple[Rest, Rest]:
+    """Those that serve at rest, and the same when they are paused."""
     with shop.database(cluster) as host, place(cluster) as namespace:
         with stage(f"{SERVING} proxies: until all serve"):
             # They rest: 50 of the usual requests would not fit on one small node.
             small = {"resources": {"requests": {"cpu": "1m", "memory": "16Mi"}}}
             percent = {"maxConnectionsPercent": 3}
             spec = {"targets.0.host": host, "connectionPool": percent, "podTemplate": small}
-            apply(cluster, *proxies(namespace, SERVING, spec))
+            apply(cluster, *proxies(namespace, SERVING, {**spec, **_pausing_after(86400)}))
             until(cluster, namespace, "Ready", "Serving", SERVING)
         with stage(f"until it is quiet ({SETTLE_SECONDS:.0f} s)"):
             time.sleep(SETTLE_SECONDS)
         with stage(f"at rest for {REST_SECONDS} s"):
-            return _at_rest(cluster, SERVING, REST_SECONDS)
+            rested = _at_rest(cluster, SERVING, REST_SECONDS)
+        with stage("until all are paused"):
+            apply(cluster, *proxies(namespace, SERVING, {**spec, **_pausing_after(60)}))
+            until(cluster, namespace, "Paused", "Paused", SERVING)
+            # Shares of pods that have gone are let go after some seconds.
+            time.sleep(PODLESS_SETTLE_SECONDS)
+        with stage(f"at rest for {PODLESS_REST_SECONDS} s"):
+            return rested, _at_rest(cluster, SERVING, PODLESS_REST_SECONDS)
+
+
+def _pausing_after(seconds: int) -> dict[str, Any]:
+    return {"autoPause": {"idleSeconds": seconds}}
 
 
 def _at_rest(cluster: Cluster, proxies: int, seconds: int) -> Rest:
@@ -164,7 +176,7 @@ def _at_rest(cluster: Cluster, proxies: int, seconds: int) -> Rest:
     )  # fmt: skip
 
 
-def show(grown: Growth, alone: Rest, rested: Rest) -> None:
+def show(grown: Growth, alone: Rest, rested: Rest, paused: Rest) -> None:
     rows = (
         (f"{grown.proxies} DatabaseProxies to steady state", f"{grown.seconds} s"),
         ("  operator RSS", f"{grown.operator_rss_mib} MiB"),
@@ -174,6 +186,8 @@ def show(grown: Growth, alone: Rest, rested: Rest) -> None:
         *_rows(alone),
         (f"{rested.proxies} that serve, at rest", f"{rested.seconds} s"),
         *_rows(rested),
+        (f"{paused.proxies} that are paused, at rest", f"{paused.seconds} s"),
+        *_rows(paused),
     )
     print()
     for name, value in rows:
@@ -197,7 +211,7 @@ def main() -> int:
             cluster.load_images()
             chart.install(cluster)
         grown, alone = podless(cluster)
-        rested = serving(cluster)
+        rested, paused = serving(cluster)
     except Trouble as trouble:
         print(f"\n{trouble}", file=sys.stderr)
         return 1
@@ -205,11 +219,13 @@ def main() -> int:
         "growth": asdict(grown),
         "rest_without_pods": asdict(alone),
         "rest": asdict(rested),
+        "rest_paused": asdict(paused),
     }
     BUILD.mkdir(exist_ok=True)
     (BUILD / "bench-operator.json").write_text(json.dumps(document, indent=2) + "\n")
-    show(grown, alone, rested)
-    wrote = any(one.writes_at_the_api_server or one.operator_writes for one in (alone, rested))
+    show(grown, alone, rested, paused)
+    rests = (alone, rested, paused)
+    wrote = any(one.writes_at_the_api_server or one.operator_writes for one in rests)
     return 1 if wrote else 0
 
 
