@@ -199,8 +199,12 @@ async def test_a_version_that_is_refused_again_and_again_is_given_up(activator: 
     """One from the future, say, of a cluster that was restored from a backup."""
     await activator.until(lambda: activator.api.asked("GET", "watch=") == 1, "it watches")
     activator.api.refusals["watch="] = 500
-    activator.api.end_watches()
-    await activator.until(lambda: activator.api.asked("GET", "limit=") == 2, "it lists anew")
+
+    def lists_anew() -> bool:
+        activator.api.end_watches()
+        return activator.api.asked("GET", "limit=") == 2
+
+    await activator.until(lists_anew, "it lists anew")
     asked = ["list" if "limit=" in path else "watch" for _, path in activator.api.requests]
     assert asked[:6] == ["list", "watch", "watch", "watch", "watch", "list"]
     activator.api.refusals.clear()

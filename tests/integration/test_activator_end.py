@@ -54,7 +54,12 @@ def test_it_does_not_wait_for_slices_that_it_may_not_see(sleeping: Sleeping, sta
     """As when the release was removed, and its account: nobody changes them any more."""
     activator = sleeping.start_activator("127.0.0.2", SLUICE_POD_IP=ACTIVATOR)
     sleeping.api.refusals["endpointslices"] = status
-    sleeping.api.end_watches()
+
+    def refused() -> bool:
+        sleeping.api.end_watches()
+        return "cannot be asked" in activator.log
+
+    activator.wait_until(refused, "it is refused")
     activator.terminate()
     assert activator.wait() == 0
 
