@@ -3,8 +3,9 @@
 
 200 of them whose pods no node takes, from `kubectl apply` to steady state: time, the
 operator's memory and CPU, its requests; then left alone for 2 minutes. Then 50 that serve,
-left alone for 10 minutes, and for 2 when they are paused. Left alone means not one write, as the API server itself counts
-them. Prints a table, writes build/bench-operator.json, exits with 1 where a goal is missed.
+left alone for 10 minutes, and for 2 when they are paused. Left alone means not one write, as
+the API server itself counts them. Prints a table, writes build/bench-operator.json, exits
+with 1 where a goal is missed.
 """
 
 import contextlib
