@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -93,19 +93,30 @@ class App:
     async def run(self) -> None:
         """Serves until `stop`. Raises OSError if a port of its own cannot be had."""
         async with self._ports():
-            watches = [self._loop.create_task(self._watch(scope).run()) for scope in self._scopes]
+            watches = [self._watch(scope) for scope in self._scopes]
             try:
-                await self._stopping.wait()
-                await self._drain()
-            finally:
+                async with self._watching(watches):
+                    await self._stopping.wait()
                 for watch in watches:
-                    watch.cancel()
-                await asyncio.gather(*watches, return_exceptions=True)
+                    watch.short = True
+                async with self._watching(watches):
+                    await self._drain()
+            finally:
                 self._house.stop()
                 self._http.close()
                 # What was cancelled ends in the next turn of the loop.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
+
+    @contextlib.asynccontextmanager
+    async def _watching(self, watches: Iterable[Watch]) -> AsyncIterator[None]:
+        tasks = [self._loop.create_task(watch.run()) for watch in watches]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     @contextlib.asynccontextmanager
     async def _ports(self) -> AsyncIterator[None]:

@@ -17,8 +17,10 @@ log = logging.getLogger(__name__)
 _PAGE: Final = 500
 _HEAD_WITHIN: Final = 10.0
 _PAGE_WITHIN: Final = 60.0
-# Seconds after which the API server ends a watch, drawn anew each time.
+# Seconds after which the API server ends a watch, drawn anew each time; where it is soon to be
+# noticed that the account has gone: a watch that lasts does not tell.
 _WATCH_SECONDS: Final = (240, 300)
+_SHORT_SECONDS: Final = (10, 15)
 _GONE: Final = 410
 # No account any more, no right to list there, nothing there that could be listed.
 _UNSEEN: Final = (401, 403, 404)
@@ -50,7 +52,10 @@ class Told:
 
 
 class Watch:
-    """All slices of proxies in `namespace`, or everywhere if it is empty."""
+    """All slices of proxies in `namespace`, or everywhere if it is empty.
+
+    Each request lasts for minutes, or for seconds if it is to be `short`.
+    """
 
     def __init__(self, http: Http, namespace: str, told: Told):
         self._http = http
@@ -59,6 +64,7 @@ class Watch:
         self._version = ""
         self._failures = 0
         self._refusals = 0
+        self.short = False
 
     async def run(self) -> None:
         """For ever; an API server that is away is asked again and again."""
@@ -114,7 +120,9 @@ class Watch:
             "watch": "1",
             "allowWatchBookmarks": "true",
             "resourceVersion": self._version,
-            "timeoutSeconds": str(random.randint(*_WATCH_SECONDS)),
+            "timeoutSeconds": str(
+                random.randint(*_SHORT_SECONDS if self.short else _WATCH_SECONDS)
+            ),
         }
         try:
             async with self._http.stream(Ask("GET", self._path(query)), _HEAD_WITHIN) as pieces:
