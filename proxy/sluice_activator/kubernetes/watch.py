@@ -116,13 +116,12 @@ class Watch:
         return dict(json.loads(reply.body))
 
     async def _follow(self) -> None:
+        lasting = _SHORT_SECONDS if self.short else _WATCH_SECONDS
         query = {
             "watch": "1",
             "allowWatchBookmarks": "true",
             "resourceVersion": self._version,
-            "timeoutSeconds": str(
-                random.randint(*_SHORT_SECONDS if self.short else _WATCH_SECONDS)
-            ),
+            "timeoutSeconds": str(random.randint(*lasting)),
         }
         try:
             async with self._http.stream(Ask("GET", self._path(query)), _HEAD_WITHIN) as pieces:
