@@ -1,6 +1,7 @@
 """How many pods a proxy shall have: the one writer of a Deployment's scale, but for the activators.
 
-Both write by compare-and-swap. So a pause that was decided before a wake never undoes it.
+A pause is a compare-and-swap: one that was decided before a wake never undoes it. Any other
+number is what there shall be, whoever wrote meanwhile.
 """
 
 import logging

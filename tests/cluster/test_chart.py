@@ -245,6 +245,7 @@ def test_operator_and_activators_are_told_what_the_values_say(cluster: Cluster) 
     }
     assert told.items() <= container_of(cluster, "operator", values)[1].items()
     assert container_of(cluster, "activator", values)[1] == {
+        "SLUICE_POD_IP": "",
         "SLUICE_WATCH_NAMESPACES": "shop,billing", "SLUICE_LOG_LEVEL": "DEBUG",
     }  # fmt: skip
 

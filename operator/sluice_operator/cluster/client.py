@@ -106,10 +106,11 @@ class Client:
     async def scale(self, manifest: Mapping[str, Any], replicas: int) -> Manifest:
         """Gives `manifest`, a Deployment as it was read, so many pods; the answer is its Scale.
 
-        Raises Conflict if anybody has written the Deployment since.
+        To zero only if nobody has written the Deployment since; else raises Conflict.
         """
-        seen = {"resourceVersion": manifest["metadata"]["resourceVersion"]}
-        change = {"metadata": seen, "spec": {"replicas": replicas}}
+        change: Manifest = {"spec": {"replicas": replicas}}
+        if replicas == 0:
+            change["metadata"] = {"resourceVersion": manifest["metadata"]["resourceVersion"]}
         path = self._path(manifest, "scale")
         return await self._request("PATCH", path, _SCALES, change, "application/merge-patch+json")
 

@@ -104,7 +104,8 @@ class Objects:
         self._wrote({**await self._client.merge(kind, namespace, name, change), "kind": kind})
 
     async def scale(self, deployment: Mapping[str, Any], replicas: int) -> Manifest:
-        """The Deployment with so many pods. Raises Conflict if it was written since it was read."""
+        """The Deployment with so many pods. To zero only if nobody has written it since it was
+        read; else raises Conflict."""
         scaled = await self._client.scale(deployment, replicas)
         version = scaled["metadata"]["resourceVersion"]
         return self._wrote(

@@ -54,7 +54,8 @@ class Api:
     async def scale(self, deployment: Mapping[str, Any], replicas: int) -> Manifest:
         self._refuse("scale")
         live = copy.deepcopy(self.objects[object_key(deployment)])
-        if live["metadata"]["resourceVersion"] != deployment["metadata"]["resourceVersion"]:
+        seen = deployment["metadata"]["resourceVersion"]
+        if replicas == 0 and live["metadata"]["resourceVersion"] != seen:
             raise Conflict(409, "Conflict", "the object has been modified")
         self.written.append(f"scale {live['metadata']['name']} {replicas}")
         live["spec"]["replicas"] = replicas
