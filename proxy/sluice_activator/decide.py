@@ -40,8 +40,8 @@ TRIES: Final = 6
 # The part of the wanted ports that may be missing.
 _FAILED_PORTS: Final = 0.1
 _LOOKS: Final = (0.25, 0.5, 1.0)
-# Seconds after which a pod that ends is better than others that do not answer.
-_PATIENCE: Final = 1.0
+# Seconds after which a pod that ends is better than none that answers: it ends its clients, too.
+_PATIENCE: Final = 3.0
 _RETRY: Final = 0.1
 _MAY_HAVE_CLIENTS: Final = (READY, TERMINATING, UNREADY)
 
@@ -71,12 +71,13 @@ def candidates(
 ) -> list[str]:
     """Whom to dial, best first: who said hello, ready ones, others.
 
-    Pods that end come last, and only where no other is, or none answered for a second.
+    Pods that end come last, and only where no other has answered for some seconds: who comes
+    to one of them will have to leave it.
     """
     ranks = _ranks(pods, hints, strangers)
     staying = sorted((a for a in ranks if ranks[a] != TERMINATING), key=ranks.__getitem__)
     ending = [a for a in ranks if ranks[a] == TERMINATING]
-    return staying + ending if waited >= _PATIENCE or not staying else staying
+    return staying + ending if waited >= _PATIENCE else staying
 
 
 def for_cancel(pods: Pods, hints: Collection[str], strangers: Collection[str]) -> list[str]:
@@ -91,6 +92,11 @@ def for_cancel(pods: Pods, hints: Collection[str], strangers: Collection[str]) -
 def _ranks(pods: Pods, hints: Collection[str], strangers: Collection[str]) -> Pods:
     ranks = {address: READY for address in hints} | pods
     return {address: rank for address, rank in ranks.items() if address not in strangers}
+
+
+def patience(waited: float) -> float:
+    """In how many seconds pods that end are dialled, too; for ever if they are already."""
+    return _PATIENCE - waited if waited < _PATIENCE else float("inf")
 
 
 def pods_are_up(pods: Pods, hints: Collection[str]) -> bool:

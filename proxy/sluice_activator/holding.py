@@ -215,6 +215,8 @@ class Room:
         """Seconds until something has to be done though nothing is heard."""
         oldest = next(self._by_age(), None)
         until = 0.0 if oldest is None else oldest.held_since + decide.DEADLINE - self._loop.time()
+        if self._held:
+            until = min(until, decide.patience(self._waited))
         if self._held and self._dialler.candidates(self._waited):
             until = min(until, self._dialler.pause)
         return max(until, 0.001)

@@ -152,7 +152,7 @@ def test_proxies_of_near_names_leave_each_other_alone(namespace: Namespace) -> N
 
     def versions() -> dict[fleet.Child, str]:
         found = [fleet.children(namespace, name) for name in both]
-        assert [len(children) for children in found] == [9, 9]
+        assert [len(children) for children in found] == [10, 10]
         return fleet.versions(found[0] | found[1])
 
     def rests() -> bool:

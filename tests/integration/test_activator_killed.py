@@ -13,7 +13,7 @@ from sluice_testing.proxy import wait_until
 from sluice_testing.raw import startup
 from sluice_testing.slices_api import Scale
 
-LINGER_SECONDS = 2
+LINGER_SECONDS = 6
 
 
 @pytest.fixture

@@ -76,11 +76,11 @@ def writes_at_server(cluster: Kubectl) -> dict[str, float]:
 
 
 def _is_write(labels: Mapping[str, str]) -> bool:
-    is_dry = bool(labels.get("dry_run"))
+    # Nothing is stored for a token: kubelets ask for those of pods now and then.
+    is_stored = not labels.get("dry_run") and labels.get("subresource") != "token"
     verb, resource = labels.get("verb", ""), labels.get("resource", "")
-    return (
-        verb in ("APPLY", "PATCH", "POST", "PUT", "DELETE") and resource in WRITTEN and not is_dry
-    )
+    is_write = verb in ("APPLY", "PATCH", "POST", "PUT", "DELETE")
+    return is_write and resource in WRITTEN and is_stored
 
 
 def samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:

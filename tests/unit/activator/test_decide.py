@@ -18,12 +18,13 @@ REGISTRATION = Registration(PROXY, 12000, "uid", 2, "", "2026")
         ({"b": UNREADY, "a": READY}, [], 0.0, ["a", "b"]),
         ({"b": UNREADY}, ["c"], 0.0, ["c", "b"]),
         ({"b": UNREADY}, ["b"], 0.0, ["b"]),
-        # Pods that end: alone, or when the others let wait.
-        ({"t": TERMINATING}, [], 0.0, ["t"]),
-        ({"t": TERMINATING, "b": UNREADY}, [], 0.0, ["b"]),
-        ({"t": TERMINATING, "b": UNREADY}, [], 1.0, ["b", "t"]),
-        ({"t": TERMINATING}, ["t"], 0.0, ["t"]),
-        ({"t": TERMINATING, "s": READY}, [], 0.0, ["t"]),
+        # Pods that end: when the others let wait, or do not come.
+        ({"t": TERMINATING}, [], 2.9, []),
+        ({"t": TERMINATING}, [], 3.0, ["t"]),
+        ({"t": TERMINATING, "b": UNREADY}, [], 2.9, ["b"]),
+        ({"t": TERMINATING, "b": UNREADY}, [], 3.0, ["b", "t"]),
+        ({"t": TERMINATING}, ["t"], 0.0, []),
+        ({"t": TERMINATING, "s": READY}, [], 3.0, ["t"]),
         ({"s": READY}, ["s"], 0.0, []),
     ],
 )
@@ -46,6 +47,11 @@ def test_whom_a_cancel_request_is_offered_to(
     pods: dict[str, int], hints: list[str], expected: list[str]
 ) -> None:
     assert decide.for_cancel(pods, hints, {"s"}) == expected
+
+
+def test_patience_with_pods_that_do_not_come() -> None:
+    assert decide.patience(1.0) == 2.0
+    assert decide.patience(3.0) == float("inf")
 
 
 @pytest.mark.parametrize(
