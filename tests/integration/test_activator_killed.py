@@ -27,7 +27,7 @@ def running(sleeping: Sleeping) -> Sleeping:
 @pytest.fixture
 def draining(sleeping: Sleeping) -> Sleeping:
     """Scaled to zero; the pod goes on for a while, and none comes in its place."""
-    sleeping.config = replace(sleeping.config, linger_seconds=LINGER_SECONDS)
+    sleeping.config = replace(sleeping.config, linger_seconds=LINGER_SECONDS, drain_seconds=60)
     sleeping.start_pods()
     sleeping.tell(terminating=list(sleeping.pods))
     for pod in sleeping.pods.values():
