@@ -67,6 +67,7 @@ STATEMENTS = [
     (b"LOCK TABLE t", NOTHING),
     (b"COMMIT PREPARED 'x'", NOTHING),
     (b"PREPARE TRANSACTION 'x'", NOTHING),
+    (b'"set" work_mem = 1', NOTHING),
     (b"SELECT 'SET x = 1'", NOTHING),
     (b"SELECT '; SET x = 1'", NOTHING),
     (b"SELECT ';SET x TO ''a'''", NOTHING),
