@@ -67,7 +67,6 @@ STATEMENTS = [
     (b"LOCK TABLE t", NOTHING),
     (b"COMMIT PREPARED 'x'", NOTHING),
     (b"PREPARE TRANSACTION 'x'", NOTHING),
-    (b'"set" work_mem = 1', NOTHING),
     (b"SELECT 'SET x = 1'", NOTHING),
     (b"SELECT '; SET x = 1'", NOTHING),
     (b"SELECT ';SET x TO ''a'''", NOTHING),
@@ -202,6 +201,7 @@ STATEMENTS = [
     (b"SELECT pg_catalog.pg_try_advisory_lock_shared(1)", Effects(LOCK)),
     (b"SELECT \"pg_advisory_lock\"(1)", Effects(LOCK)),
     (b"LISTEN c", Effects(LISTEN)),
+    (b'"load" x; LISTEN c', Effects(LISTEN)),
     (b"listen \"c\"; SELECT 1", Effects(LISTEN)),
     (b"LOAD 'auto_explain'", Effects(LIBRARY)),
     # What cannot be told
