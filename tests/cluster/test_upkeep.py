@@ -31,6 +31,7 @@ CHILDREN = names.children("orders")
 
 LABEL = {"metadata": {"labels": {names.LABEL_INSTANCE: None}}}
 EDITS: Mapping[fleet.Child, Manifest] = {
+    ("EndpointSlice", "orders-activator"): {"endpoints": []},
     ("Secret", "orders-proxy-ca-key"): LABEL,
     ("Secret", "orders-proxy-tls"): LABEL,
     ("Secret", "orders-proxy-ca"): {"data": {names.CA_CRT: "e30="}},
