@@ -42,17 +42,15 @@ class Activators:
         One that ends stays in them without being sent anybody, for it still carries clients;
         where only such are left, they take new ones as well.
         """
-        found = sorted(self._pods.values(), key=lambda item: item.ip)
-        if any(item.serving for item in found):
-            return tuple(found)
-        return tuple(replace(item, serving=True) for item in found)
+        found = self._by_address()
+        return found if self.ready() else tuple(replace(item, serving=True) for item in found)
 
     def ready(self) -> tuple[Activator, ...]:
         """Those that take clients and do not end, by address."""
-        return tuple(item for item in self.listed() if self._is_ready(item))
+        return tuple(item for item in self._by_address() if item.serving)
 
-    def _is_ready(self, item: Activator) -> bool:
-        return any(known.ip == item.ip and known.serving for known in self._pods.values())
+    def _by_address(self) -> tuple[Activator, ...]:
+        return tuple(sorted(self._pods.values(), key=lambda item: item.ip))
 
     def wakers(self) -> Wakers:
         gone = 0.0 if self._lost is None else self._clock() - self._lost
