@@ -23,6 +23,9 @@ _TICK: Final = 0.1
 _HURRY: Final = 10.0
 # Seconds that who came in the last moment has to say that it is a client.
 _FIRST_WORDS: Final = 1.0
+# The part of the time left for which a client must have rested to be ended: who has just come,
+# or is between two statements, goes on.
+_RESTED: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,10 @@ class Schedule:
     def hurries(self, now: float) -> bool:
         """Whether clients that rest are ended by now."""
         return now >= self.end - min(_HURRY, self.grace / 2)
+
+    def rest(self, now: float) -> float:
+        """For how many seconds a client must have rested to be ended by now."""
+        return max(0.0, self.end - now) * _RESTED
 
     def closes(self, now: float, came_at: float, present: bool) -> bool:
         """Whether nobody is let in any more, where the last client came at `came_at`."""
@@ -78,8 +85,8 @@ class Drain:
             self._close(now)
         if hurried:
             with survived("drain"):
-                self._hub.end_idle_clients()
-        return now >= schedule.end or (self._closed_at is not None and self._is_empty(now, hurried))
+                self._hub.end_idle_clients(0.0 if self.hurried else schedule.rest(now))
+        return now >= schedule.end or (self._closed_at is not None and self._is_empty(now))
 
     def _is_quiet(self, schedule: Schedule, now: float) -> bool:
         present = bool(self._hub.clients) or self._logins.under_way
@@ -89,8 +96,8 @@ class Drain:
         self._closed_at = now
         self._entrance.close()
 
-    def _is_empty(self, now: float, hurried: bool) -> bool:
-        if self._hub.clients or hurried:
+    def _is_empty(self, now: float) -> bool:
+        if self._hub.clients or self.hurried:
             return not self._hub.clients
         may_speak = self._logins.silent or self._entrance.busy
         newly = self._closed_at is not None and now < self._closed_at + _FIRST_WORDS

@@ -79,6 +79,7 @@ def built(operator: Cluster, database: str) -> Iterator[Town]:
 @pytest.fixture
 def town(built: Town) -> Town:
     chart.until_rolled_out(built.cluster)
+    leaders.until_alone(built.cluster)
     return built
 
 

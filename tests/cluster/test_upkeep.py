@@ -135,9 +135,10 @@ def picked(manifest: Any, change: Any) -> Any:
 def test_a_suspended_proxy_is_left_alone(namespace: Namespace) -> None:
     namespace.apply(namespace.proxy(replicas=2))
     until_settled(namespace)
-    served = fleet.until_served(namespace)
     namespace.apply(namespace.proxy(replicas=2, suspend=True))
     namespace.until("Progressing", "False", "Suspended")
+    # Until then the shares of its pods may still have changed.
+    served = fleet.until_served(namespace)
     namespace.kubectl("delete", "service", "orders-peers")
     patch(namespace, ("Service", "orders"), LABEL)
     before = written(namespace)

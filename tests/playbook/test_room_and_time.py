@@ -124,7 +124,9 @@ def test_draining_ends_nobody_then_the_idle_then_all() -> None:
     stage.hub.drain(lame_duck=False)
     stage.tick(60)
     assert not idle.peer.closed
-    stage.hub.end_idle_clients()
+    stage.hub.end_idle_clients(rested=61)
+    assert not idle.peer.closed
+    stage.hub.end_idle_clients(rested=60)
     assert fields(idle.sees())["C"] == "57P01"
     assert not busy.peer.closed
     server.sees()
@@ -143,11 +145,11 @@ def test_who_rests_in_a_pinned_session_is_idle_too() -> None:
     client.sends(query(b"LISTEN news"))
     server.sends(msg("C", b"LISTEN\0"), ready())
     client.sees()
-    stage.hub.end_idle_clients()
+    stage.hub.end_idle_clients(rested=0)
     assert not client.peer.closed, "the proxy has still to ask what it left behind"
     server.sends(found(PinReason.LISTEN))
     assert client.session.server is not None
-    stage.hub.end_idle_clients()
+    stage.hub.end_idle_clients(rested=0)
     assert fields(client.sees())["C"] == "57P01"
 
 

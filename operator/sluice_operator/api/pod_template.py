@@ -197,10 +197,10 @@ class PodTemplate(APIModel):
         description="How long a pod that shall end may take, in seconds. It goes on accepting "
         "and serving until its clients have left by themselves and no new one came for 15 "
         "seconds (a quarter of this number where that is less). From 20 seconds before the end "
-        "on, or half-way to the last 10 where it is less than 30, each client is let go "
-        "between two transactions; what is left 10 seconds before the end is cut off. So a "
-        "transaction that begins late has 10 seconds, and with 3600 a rollout may take an hour "
-        "for each pod.",
+        "on, or half-way to the last 10 where it is less than 30, nobody is let in any more and "
+        "each client is let go that has rested for a moment between two transactions; what is "
+        "left 10 seconds before the end is cut off. So a transaction that begins late has 10 "
+        "seconds, and with 3600 a rollout may take an hour for each pod.",
     )
 
     @property

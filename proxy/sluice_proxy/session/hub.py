@@ -248,9 +248,17 @@ class Hub:
         self.pools.draining = True
         self.tick()
 
-    def end_idle_clients(self) -> None:
-        """Ends every client that rests between two transactions, pinned or not."""
-        resting = [client for client in self.clients.values() if self._rests(client)]
+    def end_idle_clients(self, rested: float) -> None:
+        """Ends every client that has rested for so many seconds between two transactions.
+
+        Pinned or not.
+        """
+        limit = self._clock() - rested
+        resting = [
+            client
+            for client in self.clients.values()
+            if client.last_active <= limit and self._rests(client)
+        ]
         self._end([one for one in resting if one.server is None or one.server.status == c.IDLE])
 
     def end_all_clients(self) -> None:

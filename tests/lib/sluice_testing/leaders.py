@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from sluice_testing.api_metrics import samples
 from sluice_testing.chart import OPERATOR_PODS, SYSTEM, leader
-from sluice_testing.kubernetes import Kubectl, get, listed
+from sluice_testing.kubernetes import Kubectl, eventually, get, listed
 
 # The processes of a pod are those that have its name in their environment.
 _SIGNAL = """
@@ -44,6 +44,16 @@ def lease(cluster: Kubectl) -> Lease:
     found = get(cluster, "lease", "sluice-operator", SYSTEM) or {"spec": {}}
     spec = found["spec"]
     return Lease(spec["holderIdentity"], _seconds(spec["acquireTime"]), _seconds(spec["renewTime"]))
+
+
+def until_alone(cluster: Kubectl) -> None:
+    """Returns once the operator's pods of before a rollout, which may have led, are gone."""
+
+    def look() -> bool:
+        found = listed(cluster, "pods", SYSTEM, OPERATOR_PODS)
+        return not any("deletionTimestamp" in pod["metadata"] for pod in found)
+
+    eventually(look, "no pod of the operator is ending", 90)
 
 
 def leading(cluster: Kubectl) -> Lease:

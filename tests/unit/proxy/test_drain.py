@@ -88,8 +88,8 @@ class Scene:
     def drain(self, lame_duck: bool) -> None:
         self.told.append((self.now, "lame duck" if lame_duck else "drains"))
 
-    def end_idle_clients(self) -> None:
-        self.told.append((self.now, "ends who rests"))
+    def end_idle_clients(self, rested: float) -> None:
+        self.told.append((self.now, f"ends who has rested {rested:.2f} s"))
 
     def close(self) -> None:
         self.told.append((self.now, "closes"))
@@ -122,7 +122,7 @@ async def test_a_second_signal_waits_for_nobody_at_the_door(
     scene = Scene(monkeypatch, hurries=(2.0,))
     scene.begins()
     assert await scene.runs(60, 5) == [
-        (0, "lame duck"), (2, "closes"), (2, "ends who rests"), (2, "drains"),
+        (0, "lame duck"), (2, "closes"), (2, "ends who has rested 0.00 s"), (2, "drains"),
     ]  # fmt: skip
 
 
@@ -130,8 +130,16 @@ async def test_the_end_of_the_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch)
     scene.comes()
     told = await scene.runs(4, 5)
-    assert told[:3] == [(0, "lame duck"), (2, "closes"), (2, "ends who rests")]
-    assert told[-2:] == [(4, "ends who rests"), (4, "drains")]
+    assert told[:3] == [(0, "lame duck"), (2, "closes"), (2, "ends who has rested 0.20 s")]
+    assert (3, "ends who has rested 0.10 s") in told
+    assert told[-2:] == [(4, "ends who has rested 0.00 s"), (4, "drains")]
+
+
+async def test_who_logs_in_near_the_end_may_do_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, begins=(1.9,), gives_up=(3.0,))
+    scene.comes()
+    scene.times["goes"] = (2.5,)
+    assert (await scene.runs(4, 5))[-1] == (3, "drains")
 
 
 @pytest.mark.parametrize("which", ["silent", "busy"])
