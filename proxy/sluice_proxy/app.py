@@ -79,7 +79,10 @@ class App:
         text = self._source.read()
         settings = contract.parse(text)
         self._build(settings, text)
-        entrance = Entrance(self._reactor, sockets, self._logins, lambda: self.config.uid)
+        entrance = Entrance(
+            self._reactor, sockets, self._logins,
+            uid=lambda: self.config.uid, has_room=lambda: self.hub.pools.limit > 0,
+        )  # fmt: skip
         self._drain = Drain(self.hub, self._logins, entrance, self._loop.time)
         admin = AdminServer(
             self._addresses.admin_host, self._addresses.admin_port, self._loop, Report(self)
@@ -252,7 +255,8 @@ class App:
         if _outdates(old, settings) or unproven:
             self._checks.ask()
         self.counters.config_reloads += 1
-        log.info("configuration changed", extra={"hash": self.config_hash})
+        limit = self.hub.pools.limit
+        log.info("configuration changed", extra={"hash": self.config_hash, "limit": limit})
 
     # End
 
@@ -260,7 +264,9 @@ class App:
         """Serves who is in and who still comes; whoever outlasts the grace is cut off."""
         self.draining = True
         self.ready = False
-        log.info("draining", extra={"clients": len(self.hub.clients)})
+        pools = self.hub.pools
+        details = {"limit": pools.limit, "open": pools.open, "waiting": pools.waiting}
+        log.info("draining", extra={"clients": len(self.hub.clients), **details})
         await self._drain.run(self.config.drain_seconds, self.config.linger_seconds)
         self.hub.end_all_clients()
         self._logins.end(ShuttingDown())

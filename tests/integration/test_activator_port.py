@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from sluice_proxy.config import HELLO_PORT
+from sluice_proxy.config import HELLO_PORT, Fleet
 from sluice_proxy.wire.proxy_header import ANSWER_LENGTH, answer, header
 from sluice_testing.door import PATIENCE, Door
 from sluice_testing.fixtures import MakeConfig, StartProxy
@@ -68,6 +68,19 @@ def test_a_client_is_served_under_its_own_address(proxy: ProxyProcess) -> None:
         [pin] = proxy.state()["pins"]
         assert pin["client"] == ADDRESS
         assert proxy.state()["acceptedTotal"] == 1
+
+
+def test_a_pod_without_a_share_of_the_budget_takes_nobody(
+    server: Postgres, make_config: MakeConfig, start_proxy: StartProxy
+) -> None:
+    """An activator still holds the client then; in here it would wait, and be lost at SIGTERM."""
+    config = make_config(server, uid=UID, fleet=Fleet(total=5, others=0))
+    proxy = start_proxy(config, ready=False)
+    assert Activator(proxy).refused
+    proxy.reload(replace(config, fleet=Fleet(total=5, others=1)))
+    proxy.wait_until(lambda: proxy.get("/readyz").status == 200, "it has a share")
+    with Activator(proxy).introduced() as client:
+        log_in(client)
 
 
 def test_who_is_refused_is_logged_under_its_own_address(proxy: ProxyProcess) -> None:

@@ -215,11 +215,10 @@ class _Ledger:
         self._missing = memory.missing
         self._fixed = tuple(m for m in question.members if self._is_out_of_reach(m))
         self._sharing = tuple(m for m in question.members if not m.terminating and m.answers)
-        starting = [
-            self._ceilings[m.name]
-            for m in question.members
-            if not (m.answers or self._is_out_of_reach(m))
-        ]
+        self._starters = tuple(
+            m for m in question.members if not (m.answers or self._is_out_of_reach(m))
+        )
+        starting = [self._ceilings[m.name] for m in self._starters]
         self._starting = len(starting)
         # Pods that the Deployment is yet to make share already, those that start do not.
         # Where all are told to go, not each one is known to be on its way yet.
@@ -281,7 +280,7 @@ class _Ledger:
         return max(0, fitting - 1)
 
     def fleet(self) -> Fleet:
-        shares = {**self._kept(), **self._given()}
+        shares = {**self._kept(), **self._given(), **self._begun()}
         return Fleet(
             total=self._budget,
             shares=tuple(PodShare(pod, share) for pod, share in sorted(shares.items())),
@@ -314,7 +313,11 @@ class _Ledger:
     def _aims(self) -> dict[str, int]:
         free = self._budget - self._untouchable()
         parts = even(free, len(self._sharing) + self._coming)
-        return {m.name: part for m, part in zip(self._sharing, parts, strict=False)}
+        aims = {m.name: part for m, part in zip(self._sharing, parts, strict=False)}
+        for newest in self._sharing[:1]:
+            # It may have let clients in: with nothing it could only refuse them when it drains.
+            aims[newest.name] = max(aims[newest.name], min(1, self._ceilings[newest.name]))
+        return aims
 
     def _present(self, member: Member) -> int:
         return self._named.get(member.name, self._unnamed)
@@ -328,6 +331,12 @@ class _Ledger:
         """Who cannot be told anything keeps its line, or it would be forgotten."""
         names = (*(member.name for member in self._fixed), *self._missing)
         return {name: self._named[name] for name in names if name in self._named}
+
+    def _begun(self) -> dict[str, int]:
+        """Who may have begun with something, and let clients in, keeps a connection of it."""
+        if self._others or not self._unnamed:
+            return {}
+        return {member.name: 1 for member in self._starters}
 
     def _given(self) -> dict[str, int]:
         lower = self._lower()

@@ -15,15 +15,22 @@ from sluice_proxy.transport.stream import Stream
 class Entrance:
     """Accepts on `sockets`, and brings each client to its login.
 
-    `uid` gives the DatabaseProxy's, by which activators are known.
+    `uid` gives the DatabaseProxy's, by which activators are known. They are hung up on unless
+    `has_room`: they hold their clients, or bring them to another pod.
     """
 
     def __init__(
-        self, reactor: Reactor, sockets: Sockets, logins: Logins, uid: Callable[[], str]
-    ):  # fmt: skip
+        self,
+        reactor: Reactor,
+        sockets: Sockets,
+        logins: Logins,
+        uid: Callable[[], str],
+        has_room: Callable[[], bool],
+    ):
         self._reactor = reactor
         self._logins = logins
         self._uid = uid
+        self._has_room = has_room
         self._introductions: set[Introduction] = set()
         self._clients = Listener(reactor.loop, sockets.clients, self._on_client)
         self._listeners = [self._clients]
@@ -57,6 +64,9 @@ class Entrance:
         Knock(self._reactor, sock, stream, doorway.on_direct_tls).start()
 
     def _on_activator(self, sock: socket.socket, address: str) -> None:
+        if not self._has_room():
+            sock.close()
+            return
         introduction = Introduction(
             self._reactor, sock, self._uid, self._on_client, self._introductions.discard
         )

@@ -170,6 +170,29 @@ def test_where_there_is_not_enough_the_newest_are_served_first() -> None:
     assert shares(divide(Question(2, 1, first.fleet, gone))) == {"new": 1, "old": 0}
 
 
+def test_who_runs_is_not_left_without_a_share_for_those_who_end() -> None:
+    """Clients wait in it: with nothing it could only refuse them when it ends, too."""
+    ending = member("a", 10, terminating=True), member("b", 10, terminating=True)
+    runs = member("c", 1)
+    division = divide(Question(1, 20, fleet(20, 1), (runs, *ending)))
+    assert shares(division)["c"] == 1
+    assert division.fleet.others == 0
+    nothing = replace(runs, limit=0, open=0)
+    assert "c" not in shares(divide(Question(1, 20, fleet(20, 0), (nothing, *ending))))
+
+
+def test_who_starts_is_not_left_without_a_share_for_those_who_end() -> None:
+    """It may have begun by the present document, and is counted with that in any case."""
+    ending = member("a", 10, terminating=True), member("b", 10, terminating=True)
+    starts = Member("c", running=False)
+    first = divide(Question(1, 20, fleet(20, 1), (starts, *ending)))
+    assert (shares(first)["c"], first.fleet.others) == (1, 0)
+    again = divide(Question(1, 20, first.fleet, (starts, *ending), first.memory))
+    assert again.fleet == first.fleet
+    # By a document that gives nothing nobody has begun.
+    assert "c" not in shares(divide(Question(1, 20, fleet(20, 0), (starts, *ending))))
+
+
 def test_small_differences_are_left_alone_while_pods_come_and_go() -> None:
     present = fleet(90, 3, a=26, b=26)
     leaving = Member("c", terminating=True, limit=25, open=25, current=True)
