@@ -34,7 +34,7 @@ check: $(BIN)/.ready ## lint, types, doors between rooms, generated files in ste
 	@$(BIN)/python tests/tools/stage.py "every branch of wire and pinning" $(BIN)/python tests/tools/branches.py
 
 .PHONY: bench
-bench: $(BIN)/.ready postgres ## CPU per transaction and latency: Sluice, PgBouncer and direct, in one run
+bench: $(BIN)/.ready postgres ## CPU per transaction, latency, logins, memory: Sluice, PgBouncer and direct in one run, 45 minutes
 	@PYTHONPATH=tests/lib $(BIN)/python tests/bench/bench.py
 
 .PHONY: bench-memory

@@ -1,37 +1,34 @@
 """What is measured: PostgreSQL itself, PgBouncer and Sluice, each with 20 server connections."""
 
+import contextlib
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+from readings import Cpu, Places, cpu, pinned, resident_kib
 
-from sluice_testing.postgres import APP_DATABASE, APP_PASSWORD, APP_USER, Postgres, free_port
+from sluice_proxy.config import PoolSettings, TargetTLS
+from sluice_testing.door import Door
+from sluice_testing.postgres import APP_DATABASE, APP_USER, Account, free_port
+from sluice_testing.proxy import ProxyProcess
+from sluice_testing.rig import Rig
 
 POOL_SIZE = 20
-_TICKS = os.sysconf("SC_CLK_TCK")
-
-_MANIFEST = """\
-apiVersion: v1
-kind: Secret
-metadata: {{name: bench}}
-stringData: {{username: {user}, password: {password}, dbname: {database}}}
----
-apiVersion: sluice.dev/v1alpha1
-kind: DatabaseProxy
-metadata: {{name: bench}}
-spec:
-  targets: [{{host: {host}, port: {port}}}]
-  targetTLS: {{mode: Disable}}
-  auth: [{{secretRef: {{name: bench}}}}]
-  requireTLS: false
-  connectionPool: {{maxConnectionsPercent: {percent}}}
-"""
+# Sluice's budget is a percentage of it; 400 direct clients must find room, too.
+MAX_CONNECTIONS = 500
+MAJOR = 15
+DIRECT, PGBOUNCER, SLUICE = "direct", "PgBouncer", "Sluice"
+# The first that follows prepared statements from connection to connection.
+_PREPARES = (1, 21)
+_CODE = {".py", ".pyx", ".pxd", ".c", ".h"}
 
 # As few statistics and log lines as Sluice writes; SCRAM on both sides, as with Sluice.
 _PGBOUNCER = """\
@@ -42,86 +39,128 @@ listen_addr = 127.0.0.1
 listen_port = {listen}
 unix_socket_dir =
 auth_type = scram-sha-256
-auth_file = {users}
+auth_file = {folder}/users.txt
+client_tls_sslmode = allow
+client_tls_cert_file = {folder}/tls.crt
+client_tls_key_file = {folder}/tls.key
+server_tls_sslmode = disable
 pool_mode = transaction
 default_pool_size = {pool}
-max_client_conn = 1000
+max_client_conn = 15000
 log_connections = 0
 log_disconnections = 0
+log_stats = 0
 stats_period = 3600
 ignore_startup_parameters = extra_float_digits
+{more}
 """
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class Contender:
-    """Something that pgbench can be pointed at; `process` is None for PostgreSQL itself."""
+    """Something that pgbench can be pointed at; `pid` is 0 for PostgreSQL itself."""
 
     name: str
-    port: int
-    process: subprocess.Popen[bytes] | None = None
+    door: Door
+    pid: int = 0
+    compiled: bool | None = None
 
-    def cpu_seconds(self) -> float:
-        """User and system time of the process so far."""
-        if self.process is None:
-            return 0.0
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+    @property
+    def port(self) -> int:
+        return self.door.port
+
+    def cpu(self) -> Cpu:
+        return cpu(self.pid) if self.pid else Cpu()
 
     def resident_kib(self) -> int:
-        if self.process is None:
-            return 0
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") // 1024
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(30)
+        return resident_kib(self.pid)
 
 
-def sluice(server: Postgres, folder: Path) -> Contender:
-    """`sluice run`, the local mode: the same code as in a pod."""
-    manifest = folder / "bench.yaml"
-    manifest.write_text(
-        _MANIFEST.format(
-            user=APP_USER, password=APP_PASSWORD, database=APP_DATABASE,
-            host=server.host, port=server.port, percent=POOL_SIZE,
-        )
-    )  # fmt: skip
-    port, admin = free_port(), free_port()
-    command: list[Path | str] = [
-        Path(sys.executable).parent / "sluice", "run", "-f", manifest,
-        "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}",
-    ]  # fmt: skip
-    return _started("Sluice", port, command, folder / "sluice.log")
+@contextlib.contextmanager
+def sluice(world: Rig, places: Places) -> Iterator[Contender]:
+    """`python -m sluice_proxy`, as in a pod."""
+    percent = 100 * POOL_SIZE // MAX_CONNECTIONS
+    pool = PoolSettings(percent, max_idle_connections_percent=percent)
+    with contextlib.ExitStack() as stack:
+        with pinned(places.proxy):
+            config = world.config(pool=pool, target_tls=TargetTLS("Disable"))
+            process = stack.enter_context(world.proxy(config, judged=False))
+        budget = process.state()["pool"]["budget"]
+        assert budget == POOL_SIZE, f"a pool of {budget}"
+        yield Contender(SLUICE, world.door(process), process.pid, _compiled(process))
 
 
-def pgbouncer(server: Postgres, folder: Path, binary: str) -> Contender:
-    port = free_port()
-    users = folder / "users.txt"
-    users.write_text(f'"{APP_USER}" "{APP_PASSWORD}"\n')
-    settings = folder / "pgbouncer.ini"
-    settings.write_text(
-        _PGBOUNCER.format(
-            database=APP_DATABASE, host=server.host, port=server.port, listen=port,
-            users=users, pool=POOL_SIZE,
-        )
-    )  # fmt: skip
-    folder.chmod(0o755)
+def _compiled(process: ProxyProcess) -> bool | None:
+    """What the log says of it, if anything."""
+    for event in process.events():
+        if "compiled" in event:
+            return bool(event["compiled"])
+    return None
+
+
+@contextlib.contextmanager
+def pgbouncer(world: Rig, places: Places, binary: str) -> Iterator[Contender]:
+    folder, port = world.folder / f"pgbouncer-{free_port()}", free_port()
+    settings = _settings(world, folder, port, binary)
     # PgBouncer refuses to run as root.
-    account = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    command: list[Path | str] = [
-        *(account if os.geteuid() == 0 else []),
-        binary,
-        "--quiet",
-        settings,
-    ]
-    return _started("PgBouncer", port, command, folder / "pgbouncer.log")
+    account = Account.for_server()
+    identity = [f"--reuid={account.uid}", f"--regid={account.gid}"] if account else []
+    prefix = ["setpriv", *identity, "--clear-groups"] if account else []
+    log = folder / "log"
+    with log.open("wb") as out, pinned(places.proxy):
+        process = subprocess.Popen(
+            [*prefix, binary, "--quiet", settings], stdout=out, stderr=subprocess.STDOUT
+        )
+    try:
+        door = Door("127.0.0.1", port, world.trust.file)
+        _until_it_answers(door, process, log)
+        yield Contender(PGBOUNCER, door, process.pid)
+    finally:
+        process.kill()  # SIGTERM is patient or not, as the version will have it
+        process.wait(30)
 
 
-def direct(server: Postgres) -> Contender:
-    return Contender("direct", server.port)
+def _settings(world: Rig, folder: Path, port: int, binary: str) -> Path:
+    """The file of settings, beside what it names, all of it readable by PgBouncer's user."""
+    folder.mkdir()
+    leaf = world.trust.authority.issue("localhost", "127.0.0.1")
+    # The secret as the server has it: with the password itself, PgBouncer would reckon the
+    # secret anew at each login, thousands of rounds of hashing.
+    [secret] = world.server.fetch("SELECT rolpassword FROM pg_authid WHERE rolname = %s", APP_USER)
+    text = _PGBOUNCER.format(
+        database=APP_DATABASE, host=world.server.host, port=world.server.port, listen=port,
+        folder=folder, pool=POOL_SIZE,
+        more="max_prepared_statements = 200" if prepares(binary) else "",
+    )  # fmt: skip
+    files = {
+        "tls.crt": leaf.chain,
+        "tls.key": leaf.private_key,
+        "users.txt": f'"{APP_USER}" "{secret}"\n',
+        "pgbouncer.ini": text,
+    }
+    account = Account.for_server()
+    for name, content in files.items():
+        (folder / name).write_text(content)
+        (folder / name).chmod(0o600)
+        if account:
+            account.owns(folder / name)
+    return folder / "pgbouncer.ini"
+
+
+def _until_it_answers(door: Door, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            door.connect().close()
+            return
+        except psycopg.OperationalError as error:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"PgBouncer does not start:\n{log.read_text()}") from error
+            time.sleep(0.1)
+
+
+def direct(world: Rig) -> Contender:
+    return Contender(DIRECT, world.door(world.server))
 
 
 def find_pgbouncer() -> str:
@@ -160,31 +199,14 @@ def version(binary: str) -> str:
     return shown.stdout.splitlines()[0]
 
 
+def prepares(binary: str) -> bool:
+    """Whether this PgBouncer can do prepared statements in transaction mode."""
+    found = re.search(r"(\d+)\.(\d+)", version(binary))
+    assert found is not None, version(binary)
+    return (int(found[1]), int(found[2])) >= _PREPARES
+
+
 def digest(folder: Path) -> str:
     """A name for the code that was measured."""
-    files = sorted(folder.rglob("*.py"))
+    files = sorted(file for file in folder.rglob("*") if file.suffix in _CODE)
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
-
-
-def _started(name: str, port: int, command: list[Path | str], log: Path) -> Contender:
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
-    contender = Contender(name, port, process)
-    deadline = time.monotonic() + 20
-    while not _answers(port):
-        if process.poll() is not None or time.monotonic() > deadline:
-            sys.exit(f"{name} does not start:\n{log.read_text()}")
-        time.sleep(0.1)
-    return contender
-
-
-def _answers(port: int) -> bool:
-    dsn = (
-        f"host=127.0.0.1 port={port} user={APP_USER} password={APP_PASSWORD} "
-        f"dbname={APP_DATABASE} sslmode=disable connect_timeout=5"
-    )
-    try:
-        psycopg.connect(dsn).close()
-    except psycopg.OperationalError:
-        return False
-    return True

@@ -31,10 +31,11 @@ class Herd:
         for client in self._clients:
             client.close()
 
-    def query(self) -> None:
-        """One simple query each."""
+    def query(self) -> int:
+        """One simple query each; returns how many were answered, which is all, or it raises."""
         for client in self._clients:
             self._ask(client, (query("SELECT 1"),))
+        return len(self._clients)
 
     def prepare_and_set(self) -> None:
         """What a driver leaves in its session: a statement by name, and a setting."""

@@ -1,0 +1,179 @@
+"""One run of pgbench against one contender, and what it cost in the part that is measured.
+
+pgbench logs each transaction with the moment of its end; meanwhile the proxy's CPU is read ten
+times a second. What is measured begins _WARM seconds after the first transaction, so that the
+logins are over, lasts from one reading to another, and counts the transactions that ended
+between the two.
+"""
+
+import math
+import os
+import subprocess
+import tempfile
+import time
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from contenders import Contender
+from readings import Cpu
+
+from sluice_testing.postgres import APP_DATABASE, APP_PASSWORD, APP_USER
+from sluice_testing.streams import percentile
+
+SCRIPTS = {"select": "select-only", "tpcb": "tpcb-like"}
+_WARM = 0.3
+_LOOK = 0.1
+# A login over TLS with SCRAM, in seconds, until a run has shown what it takes.
+_LOGIN = 0.008
+
+
+@dataclass(frozen=True)
+class Work:
+    """What pgbench does: script, protocol, clients; `reconnect`: each transaction logs in."""
+
+    script: str
+    mode: str
+    tls: bool
+    clients: int
+    reconnect: bool = False
+
+    @property
+    def threads(self) -> int:
+        # A thread logs in its clients one after the other.
+        return self.clients if self.reconnect else 1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run: µs of the proxy's CPU per transaction, transactions a second, milliseconds."""
+
+    cpu_us: float
+    user_us: float
+    system_us: float
+    tps: float
+    p50_ms: float
+    p99_ms: float
+    transactions: int
+    seconds: float
+    busy: float  # the share of one CPU that the proxy used
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Seconds since the epoch, and the CPU of the contender then."""
+
+    at: float
+    cpu: Cpu
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A transaction: when it ended (seconds since the epoch), how long it took (µs)."""
+
+    at: float
+    took: int
+
+
+class Bench:
+    """Runs pgbench; remembers how long logins take, which count in pgbench's `-T`."""
+
+    def __init__(self, program: str, seconds: float):
+        self._program = program
+        self._seconds = seconds
+        self._logins: dict[tuple[str, bool, int], float] = {}
+
+    def run(self, contender: Contender, work: Work) -> Sample:
+        """Once more where logins took so much longer than before that little was left."""
+        sample = self._run(contender, work)
+        if sample is None or sample.seconds < 0.5 * self._seconds:
+            sample = self._run(contender, work)
+        if sample is None:
+            raise RuntimeError(f"{contender.name}: no transactions to measure in {work}")
+        return sample
+
+    def _run(self, contender: Contender, work: Work) -> Sample | None:
+        key = (contender.name, work.tls, 0 if work.reconnect else work.clients)
+        logins = self._logins.get(key, _LOGIN * key[2])
+        with tempfile.TemporaryDirectory(prefix="sluice-pgbench-") as name:
+            command = self._command(contender, work, math.ceil(logins + _WARM + self._seconds))
+            began = time.time()
+            readings = _watched(command, environment(work.tls), contender, Path(name))
+            ended = _logged(Path(name))
+        if not ended:
+            self._logins[key] = 2 * logins + 1
+            return None
+        self._logins[key] = 1.2 * max(0.0, ended[0].at - began) if key[2] else 0.0
+        return measured(readings, ended)
+
+    def _command(self, contender: Contender, work: Work, seconds: int) -> list[str]:
+        return [
+            self._program, "--builtin", SCRIPTS[work.script], "--no-vacuum", "--log",
+            "-M", work.mode, "-c", str(work.clients), "-j", str(work.threads), "-T", str(seconds),
+            *(["--connect"] if work.reconnect else []),
+            "-h", "127.0.0.1", "-p", str(contender.port), "-U", APP_USER, APP_DATABASE,
+        ]  # fmt: skip
+
+
+def environment(tls: bool) -> dict[str, str]:
+    mode = "require" if tls else "disable"
+    return {**os.environ, "PGPASSWORD": APP_PASSWORD, "PGSSLMODE": mode, "PGGSSENCMODE": "disable"}
+
+
+def _watched(
+    command: list[str], variables: dict[str, str], contender: Contender, folder: Path
+) -> list[Reading]:
+    """Runs to its end; its errors end the bench."""
+    readings = []
+    with (folder / "said").open("w+") as said:
+        process = subprocess.Popen(
+            command, env=variables, cwd=folder, stdout=said, stderr=subprocess.STDOUT
+        )
+        while process.poll() is None:
+            readings.append(Reading(time.time(), contender.cpu()))
+            time.sleep(_LOOK)
+        if process.returncode:
+            said.seek(0)
+            raise RuntimeError(f"{contender.name}: {' '.join(command)}\n{said.read()[-2000:]}")
+    return readings
+
+
+def _logged(folder: Path) -> list[Ended]:
+    """All threads' transactions in the order of their ends.
+
+    A line: client, number, µs, script, and the end as seconds and microseconds of the epoch.
+    """
+    ended: list[Ended] = []
+    for file in folder.glob("pgbench_log.*"):
+        words = file.read_text().split()
+        rows = zip(words[2::6], words[4::6], words[5::6], strict=True)
+        ended += [Ended(int(at) + int(part) / 1e6, int(took)) for took, at, part in rows]
+    return sorted(ended, key=lambda one: one.at)
+
+
+def measured(readings: Sequence[Reading], ended: Sequence[Ended]) -> Sample | None:
+    """What lies between the first reading that counts and the last; `ended` in order."""
+    begin, end = ended[0].at + _WARM, ended[-1].at
+    inside = [reading for reading in readings if begin <= reading.at <= end]
+    if len(inside) < 2:
+        return None
+    first, last = inside[0], inside[-1]
+    ends = [one.at for one in ended]
+    took = [one.took for one in ended[bisect_left(ends, first.at) : bisect_left(ends, last.at)]]
+    return _sample(last.cpu - first.cpu, last.at - first.at, took) if took else None
+
+
+def _sample(spent: Cpu, seconds: float, took: Sequence[int]) -> Sample:
+    each = 1e6 * spent.total / len(took)
+    return Sample(
+        cpu_us=each,
+        user_us=each * spent.user_share,
+        system_us=each * (1 - spent.user_share) if each else 0.0,
+        tps=len(took) / seconds,
+        p50_ms=percentile(took, 50) / 1000,
+        p99_ms=percentile(took, 99) / 1000,
+        transactions=len(took),
+        seconds=seconds,
+        busy=spent.total / seconds,
+    )
