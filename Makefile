@@ -37,6 +37,10 @@ check: $(BIN)/.ready ## lint, types, doors between rooms, generated files in ste
 bench: $(BIN)/.ready postgres ## CPU per transaction, latency, logins, memory: Sluice, PgBouncer and direct in one run, 45 minutes
 	@PYTHONPATH=tests/lib $(BIN)/python tests/bench/bench.py
 
+.PHONY: bench-story
+bench-story: $(BIN)/.ready postgres ## 3,000 short-lived clients against max_connections = 500, direct and through Sluice
+	@PYTHONPATH=tests/lib $(BIN)/python tests/bench/story.py
+
 .PHONY: bench-memory
 bench-memory: $(BIN)/.ready postgres ## RSS of the proxy: of a client that rests, and while a gigabyte passes
 	@PYTHONPATH=tests/lib $(BIN)/python tests/bench/memory.py

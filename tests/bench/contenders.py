@@ -87,10 +87,10 @@ def sluice(world: Rig, places: Places) -> Iterator[Contender]:
             process = stack.enter_context(world.proxy(config, judged=False))
         budget = process.state()["pool"]["budget"]
         assert budget == POOL_SIZE, f"a pool of {budget}"
-        yield Contender(SLUICE, world.door(process), process.pid, _compiled(process))
+        yield Contender(SLUICE, world.door(process), process.pid, compiled(process))
 
 
-def _compiled(process: ProxyProcess) -> bool | None:
+def compiled(process: ProxyProcess) -> bool | None:
     """What the log says of it, if anything."""
     for event in process.events():
         if "compiled" in event:
