@@ -130,9 +130,13 @@ def _watched(
         process = subprocess.Popen(
             command, env=variables, cwd=folder, stdout=said, stderr=subprocess.STDOUT
         )
-        while process.poll() is None:
-            readings.append(Reading(time.time(), contender.cpu()))
-            time.sleep(_LOOK)
+        try:
+            while process.poll() is None:
+                readings.append(Reading(time.time(), contender.cpu()))
+                time.sleep(_LOOK)
+        finally:
+            process.kill()  # where the contender is gone
+            process.wait()
         if process.returncode:
             said.seek(0)
             raise RuntimeError(f"{contender.name}: {' '.join(command)}\n{said.read()[-2000:]}")
