@@ -63,7 +63,8 @@ FAIRNESS = (
     "ticks",
     "connects: 8 pgbench clients that log in anew for each SELECT, over TLS and SCRAM; pgbench's "
     "own CPU bounds the rate, so what counts is connects per CPU second of the proxy",
-    f"TPC-B-like on scale {SCALE}; its small tables are vacuumed before each run; fsync is off",
+    f"TPC-B-like on scale {SCALE}; its small tables are vacuumed before each run; fsync is off; "
+    "prepared, pgbench has a thread for each client, since it waits where it prepares",
     "memory: processes started anew, 100 clients before the base is read, then clients that log "
     "in (idle) and run one query each (queried)",
 )

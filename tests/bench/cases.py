@@ -11,7 +11,7 @@ MODES = ("simple", "extended", "prepared")
 CLIENTS = (1, 50, 400)
 OWN_EXTENDED = "Sluice, extended"
 # As many as pgbench can log in at once without waiting for itself.
-_CONNECTS = Work("select", "simple", tls=True, clients=8, reconnect=True)
+_CONNECTS = Work("select", "simple", tls=True, clients=8, reconnect=True, threads=8)
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,20 @@ def peer_of(entries: Sequence[Entry]) -> str:
 def cases() -> list[Case]:
     """All, those of 50 clients first: the goals are about them."""
     works = [
-        Work(script, mode, tls, clients)
+        Work(script, mode, tls, clients, threads=_threads(script, mode, clients))
         for script, mode, tls, clients in itertools.product(SCRIPTS, MODES, (False, True), CLIENTS)
     ]
     works.sort(key=lambda work: work.clients != 50)
     return [Case("connects/tls", _CONNECTS), *(Case(_name(work), work) for work in works)]
+
+
+def _threads(script: str, mode: str, clients: int) -> int:
+    """One, but for a client that prepares while others hold all of the pool.
+
+    PQprepare waits in pgbench, and with it all clients of the same thread: those that are in a
+    transaction, too, whose end it waits for.
+    """
+    return clients if (script, mode) == ("tpcb", "prepared") else 1
 
 
 def _name(work: Work) -> str:

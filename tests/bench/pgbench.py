@@ -25,24 +25,24 @@ from sluice_testing.streams import percentile
 SCRIPTS = {"select": "select-only", "tpcb": "tpcb-like"}
 _WARM = 0.3
 _LOOK = 0.1
+_PATIENCE = 60
 # A login over TLS with SCRAM, in seconds, until a run has shown what it takes.
 _LOGIN = 0.008
 
 
 @dataclass(frozen=True)
 class Work:
-    """What pgbench does: script, protocol, clients; `reconnect`: each transaction logs in."""
+    """What pgbench does: script, protocol, clients; `reconnect`: each transaction logs in.
+
+    A thread does its clients' logins one after the other, and PQprepare as well.
+    """
 
     script: str
     mode: str
     tls: bool
     clients: int
     reconnect: bool = False
-
-    @property
-    def threads(self) -> int:
-        # A thread logs in its clients one after the other.
-        return self.clients if self.reconnect else 1
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,10 @@ class Bench:
         key = (contender.name, work.tls, 0 if work.reconnect else work.clients)
         logins = self._logins.get(key, _LOGIN * key[2])
         with tempfile.TemporaryDirectory(prefix="sluice-pgbench-") as name:
-            command = self._command(contender, work, math.ceil(logins + _WARM + self._seconds))
+            seconds = math.ceil(logins + _WARM + self._seconds)
+            run = Run(self._command(contender, work, seconds), Path(name), seconds + _PATIENCE)
             began = time.time()
-            readings = _watched(command, environment(work.tls), contender, Path(name))
+            readings = run.watched(environment(work.tls), contender)
             ended = _logged(Path(name))
         if not ended:
             self._logins[key] = 2 * logins + 1
@@ -121,26 +122,33 @@ def environment(tls: bool) -> dict[str, str]:
     return {**os.environ, "PGPASSWORD": APP_PASSWORD, "PGSSLMODE": mode, "PGGSSENCMODE": "disable"}
 
 
-def _watched(
-    command: list[str], variables: dict[str, str], contender: Contender, folder: Path
-) -> list[Reading]:
-    """Runs to its end; its errors end the bench."""
-    readings = []
-    with (folder / "said").open("w+") as said:
-        process = subprocess.Popen(
-            command, env=variables, cwd=folder, stdout=said, stderr=subprocess.STDOUT
-        )
-        try:
-            while process.poll() is None:
-                readings.append(Reading(time.time(), contender.cpu()))
-                time.sleep(_LOOK)
-        finally:
-            process.kill()  # where the contender is gone
-            process.wait()
-        if process.returncode:
-            said.seek(0)
-            raise RuntimeError(f"{contender.name}: {' '.join(command)}\n{said.read()[-2000:]}")
-    return readings
+@dataclass(frozen=True)
+class Run:
+    """A command, the folder that it writes to, and the seconds after which it hangs."""
+
+    command: list[str]
+    folder: Path
+    patience: float
+
+    def watched(self, variables: dict[str, str], contender: Contender) -> list[Reading]:
+        """Runs to its end; its errors are raised."""
+        readings, deadline = [], time.monotonic() + self.patience
+        with (self.folder / "said").open("w+") as said:
+            process = subprocess.Popen(
+                self.command, env=variables, cwd=self.folder, stdout=said, stderr=said
+            )
+            try:
+                while process.poll() is None and time.monotonic() < deadline:
+                    readings.append(Reading(time.time(), contender.cpu()))
+                    time.sleep(_LOOK)
+            finally:
+                process.kill()  # one that hangs, or whose contender is gone
+                process.wait()
+            if process.returncode:
+                said.seek(0)
+                how = f"{contender.name}: {process.returncode} of {' '.join(self.command)}"
+                raise RuntimeError(f"{how}\n{said.read()[-2000:]}")
+        return readings
 
 
 def _logged(folder: Path) -> list[Ended]:
