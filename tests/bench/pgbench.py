@@ -1,9 +1,9 @@
 """One run of pgbench against one contender, and what it cost in the part that is measured.
 
 pgbench logs each transaction with the moment of its end; meanwhile the proxy's CPU is read ten
-times a second. What is measured begins _WARM seconds after the first transaction, so that the
-logins are over, lasts from one reading to another, and counts the transactions that ended
-between the two.
+times a second. What is measured begins when each client has had its first transaction, so that
+logins and preparing are over, and _WARM seconds after the first of all; it lasts from one
+reading to another, and counts the transactions that ended between the two.
 """
 
 import math
@@ -26,6 +26,7 @@ SCRIPTS = {"select": "select-only", "tpcb": "tpcb-like"}
 _WARM = 0.3
 _LOOK = 0.1
 _PATIENCE = 60
+_TRIES = 4
 # A login over TLS with SCRAM, in seconds, until a run has shown what it takes.
 _LOGIN = 0.008
 
@@ -70,42 +71,42 @@ class Reading:
 
 @dataclass(frozen=True)
 class Ended:
-    """A transaction: when it ended (seconds since the epoch), how long it took (µs)."""
+    """A transaction: when it ended (seconds since the epoch), how long it took (µs), whose."""
 
     at: float
     took: int
+    client: str
 
 
 class Bench:
-    """Runs pgbench; remembers how long logins take, which count in pgbench's `-T`."""
+    """Runs pgbench; remembers what goes ahead of the measured part, and counts in its `-T`."""
 
     def __init__(self, program: str, seconds: float):
         self._program = program
         self._seconds = seconds
-        self._logins: dict[tuple[str, bool, int], float] = {}
+        self._ahead: dict[tuple[str, Work], float] = {}
 
     def run(self, contender: Contender, work: Work) -> Sample:
-        """Once more where logins took so much longer than before that little was left."""
-        sample = self._run(contender, work)
-        if sample is None or sample.seconds < 0.5 * self._seconds:
+        """Anew where so much more went ahead than before that little was left."""
+        for _ in range(_TRIES):
             sample = self._run(contender, work)
-        if sample is None:
-            raise RuntimeError(f"{contender.name}: no transactions to measure in {work}")
-        return sample
+            if sample is not None and sample.seconds >= 0.5 * self._seconds:
+                return sample
+        raise RuntimeError(f"{contender.name}: not enough to measure in {work}")
 
     def _run(self, contender: Contender, work: Work) -> Sample | None:
-        key = (contender.name, work.tls, 0 if work.reconnect else work.clients)
-        logins = self._logins.get(key, _LOGIN * key[2])
+        key = (contender.name, work)
+        ahead = self._ahead.get(key, _WARM + (0 if work.reconnect else _LOGIN * work.clients))
         with tempfile.TemporaryDirectory(prefix="sluice-pgbench-") as name:
-            seconds = math.ceil(logins + _WARM + self._seconds)
+            seconds = math.ceil(ahead + self._seconds)
             run = Run(self._command(contender, work, seconds), Path(name), seconds + _PATIENCE)
             began = time.time()
             readings = run.watched(environment(work.tls), contender)
             ended = _logged(Path(name))
         if not ended:
-            self._logins[key] = 2 * logins + 1
+            self._ahead[key] = 2 * ahead + 1
             return None
-        self._logins[key] = 1.2 * max(0.0, ended[0].at - began) if key[2] else 0.0
+        self._ahead[key] = 1.1 * (warmed(ended) - began)
         return measured(readings, ended)
 
     def _command(self, contender: Contender, work: Work, seconds: int) -> list[str]:
@@ -159,14 +160,22 @@ def _logged(folder: Path) -> list[Ended]:
     ended: list[Ended] = []
     for file in folder.glob("pgbench_log.*"):
         words = file.read_text().split()
-        rows = zip(words[2::6], words[4::6], words[5::6], strict=True)
-        ended += [Ended(int(at) + int(part) / 1e6, int(took)) for took, at, part in rows]
+        rows = zip(words[0::6], words[2::6], words[4::6], words[5::6], strict=True)
+        ended += [Ended(int(at) + int(part) / 1e6, int(took), who) for who, took, at, part in rows]
     return sorted(ended, key=lambda one: one.at)
+
+
+def warmed(ended: Sequence[Ended]) -> float:
+    """When each client has had its first transaction."""
+    first: dict[str, float] = {}
+    for one in ended:
+        first.setdefault(one.client, one.at)
+    return max(ended[0].at + _WARM, *first.values())
 
 
 def measured(readings: Sequence[Reading], ended: Sequence[Ended]) -> Sample | None:
     """What lies between the first reading that counts and the last; `ended` in order."""
-    begin, end = ended[0].at + _WARM, ended[-1].at
+    begin, end = warmed(ended), ended[-1].at
     inside = [reading for reading in readings if begin <= reading.at <= end]
     if len(inside) < 2:
         return None

@@ -24,7 +24,7 @@ def readings(*at: float) -> list[Reading]:
 
 
 def test_only_what_ended_between_two_readings_counts() -> None:
-    every = [Ended(100 + step / 100, 1000 + step) for step in range(200)]
+    every = [Ended(100 + step / 100, 1000 + step, "0") for step in range(200)]
     found = measured(readings(99.0, 100.2, 100.5, 101.0, 101.5, 103.0), every)
     assert found is not None
     assert found.transactions == 100  # of 100.5 up to 101.5, the warm-up before it aside
@@ -36,13 +36,20 @@ def test_only_what_ended_between_two_readings_counts() -> None:
     assert (found.p50_ms, found.p99_ms) == (1.099, 1.148)
 
 
+def test_what_goes_before_each_client_s_first_transaction_does_not_count() -> None:
+    every = [Ended(100 + step / 100, 1000, str(step == 60)) for step in range(200)]
+    found = measured(readings(100.5, 101.0, 101.5), every)
+    assert found is not None
+    assert (found.transactions, found.seconds) == (50, 0.5)
+
+
 def test_too_short_a_run_is_no_sample() -> None:
-    every = [Ended(100 + step / 100, 1000) for step in range(40)]
+    every = [Ended(100 + step / 100, 1000, "0") for step in range(40)]
     assert measured(readings(100.0, 100.1, 100.35), every) is None
 
 
 def test_the_direct_server_costs_no_proxy_anything() -> None:
-    every = [Ended(100 + step / 100, 1000) for step in range(200)]
+    every = [Ended(100 + step / 100, 1000, "0") for step in range(200)]
     found = measured([replace(one, cpu=Cpu()) for one in readings(100.5, 101.5)], every)
     assert found is not None
     assert (found.cpu_us, found.user_us, found.system_us) == (0, 0, 0)
@@ -51,7 +58,11 @@ def test_the_direct_server_costs_no_proxy_anything() -> None:
 def test_the_logs_of_all_threads_are_one_in_order(tmp_path: Path) -> None:
     (tmp_path / "pgbench_log.7").write_text("0 1 1500 0 100 20\n0 2 900 0 102 0\n")
     (tmp_path / "pgbench_log.7.1").write_text("1 1 700 0 101 500000\n")
-    assert _logged(tmp_path) == [Ended(100.00002, 1500), Ended(101.5, 700), Ended(102.0, 900)]
+    assert _logged(tmp_path) == [
+        Ended(100.00002, 1500, "0"),
+        Ended(101.5, 700, "1"),
+        Ended(102.0, 900, "0"),
+    ]
 
 
 def test_a_ratio_is_taken_round_by_round() -> None:
