@@ -74,11 +74,11 @@ def main() -> int:
     began = time.monotonic()
     places = Places.of_this_machine()
     os.sched_setaffinity(0, places.others)
-    missing = descriptors(CLIENTS)
+    descriptors(CLIENTS)
     with rig(who.MAJOR, max_connections=MAX_CONNECTIONS, shared_buffers="256MB") as world:
         program = who.find_pgbench()
         prepare(world.server, program)
-        results = measure(world, places, Bench(program, SECONDS), missing)
+        results = measure(world, places, Bench(program, SECONDS))
     finish(results, began)
     missed = [goal for goal in results["goals"] if not goal["met"]]
     return 1 if missed or results["failed"] else 0
@@ -92,7 +92,7 @@ def prepare(server: Postgres, program: str) -> None:
     subprocess.run(command, env=environment(tls=False), check=True, stderr=subprocess.DEVNULL)
 
 
-def measure(world: Rig, places: Places, bench: Bench, missing: str) -> dict[str, Any]:
+def measure(world: Rig, places: Places, bench: Bench) -> dict[str, Any]:
     binary = who.find_pgbouncer()
     state = {**machine(), "pgbouncer": who.version(binary), "pgbench": _pgbench_version()}
     results: dict[str, Any] = {"cases": {}, "failed": {}, "memory": {}, "machine": state}
@@ -108,7 +108,7 @@ def measure(world: Rig, places: Places, bench: Bench, missing: str) -> dict[str,
                 print(f"{case.name:24} | failed: {error}", flush=True)
                 results["failed"][case.name] = str(error)
             write(results)
-    results["memory"] = memory(world, places, binary, missing)
+    results["memory"] = memory(world, places, binary)
     return results
 
 
@@ -220,7 +220,7 @@ def _cell(name: str, figures: dict[str, Any]) -> str:
     )
 
 
-def memory(world: Rig, places: Places, binary: str, missing: str) -> dict[str, Any]:
+def memory(world: Rig, places: Places, binary: str) -> dict[str, Any]:
     """Of processes that are new, since those of the cases have had their peaks."""
     found: dict[str, Any] = {}
     for tls, count in ((False, CLIENTS), (True, TLS_CLIENTS)):
@@ -228,7 +228,7 @@ def memory(world: Rig, places: Places, binary: str, missing: str) -> dict[str, A
         if not wanted(name, CHOSEN):
             continue
         found[name] = {}
-        if missing:
+        if missing := descriptors(count):
             print(f"{name:24} | not measured: {missing}")
             found[name] = {SLUICE: {"missing": missing}}
             continue
@@ -253,11 +253,13 @@ def finish(results: dict[str, Any], began: float) -> None:
     results["machine"]["load_after"] = os.getloadavg()
     results["machine"]["seconds"] = round(time.monotonic() - began)
     write(results)
+    written = "build/bench.json"
     if results["cases"]:
         bench_plot.draw(BUILD / "bench.png", results)
+        written += " and build/bench.png"
     for goal in judged:
         print(f"== {goal}")
-    print(f"== build/bench.json and build/bench.png written, {time.monotonic() - began:.0f} s")
+    print(f"== {written} written, {time.monotonic() - began:.0f} s")
 
 
 def write(results: dict[str, Any]) -> None:

@@ -113,9 +113,13 @@ def pinned(cpus: frozenset[int]) -> Iterator[None]:
 def allow_descriptors(wanted: int) -> str:
     """Raises the limit for this process and whom it starts; says what is missing, or nothing."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # only root may raise the hard one, if anybody
-        if soft < wanted:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
+    if hard == resource.RLIM_INFINITY:
+        hard = max(soft, wanted)
+    # Both where that may be, and else as much as may be.
+    for limits in ((max(soft, wanted), max(hard, wanted)), (max(soft, min(wanted, hard)), hard)):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            break
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft >= wanted:
         return ""

@@ -1,10 +1,13 @@
 """What is read in /proc, of processes that are real."""
 
 import os
+import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
+import pytest
 import readings
 
 
@@ -55,6 +58,18 @@ def test_who_is_started_pinned_stays_there_and_we_do_not() -> None:
     assert places.proxy | places.others == mine
 
 
-def test_descriptors_that_cannot_be_had_are_named() -> None:
+@pytest.fixture
+def limits() -> Iterator[tuple[int, int]]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield before
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_as_many_descriptors_as_may_be_and_what_is_missing(limits: tuple[int, int]) -> None:
+    hard = limits[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard - 100, hard))
+    assert readings.allow_descriptors(hard - 50) == ""
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard - 50, hard)
     assert readings.allow_descriptors(10) == ""
-    assert "descriptors are needed" in readings.allow_descriptors(1 << 40)
+    assert f"{1 << 40} descriptors are needed" in readings.allow_descriptors(1 << 40)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
