@@ -10,6 +10,7 @@ from sluice_cli.guide import guide
 from sluice_cli.source import ManifestSource
 from sluice_proxy.app import App, serve
 from sluice_proxy.errors import ConfigError
+from sluice_proxy.transport import loop
 from sluice_proxy.transport.sockets import Addresses, listening
 
 # Seconds between two looks whether it serves by now.
@@ -22,7 +23,7 @@ def run(chosen: argparse.Namespace) -> int:
     files = Files(chosen.file, given)
     source = ManifestSource(files, chosen.name, os.environ, chosen.listen[0])
     try:
-        asyncio.run(_serve(source, Addresses(*chosen.listen, *chosen.admin), chosen.log_format))
+        loop.run(_serve(source, Addresses(*chosen.listen, *chosen.admin), chosen.log_format))
     except (ConfigError, OSError) as error:
         print(f"sluice: {_words(error)}", file=sys.stderr)
         return 1

@@ -56,11 +56,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(source: FileSource, addresses: Addresses, sockets: Sockets, json_logs: bool) -> None:
     # Here and not above: all of this takes three times as long to import as what listens.
-    import asyncio
-
     from sluice_proxy.app import App, serve
+    from sluice_proxy.transport import loop
 
-    asyncio.run(serve(App(source, addresses, json_logs), sockets))
+    loop.run(serve(App(source, addresses, json_logs), sockets))
 
 
 if __name__ == "__main__":

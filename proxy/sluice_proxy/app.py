@@ -30,6 +30,7 @@ from sluice_proxy.transport.connector import Connector, Route
 from sluice_proxy.transport.contexts import Identity, client_context, identity_of
 from sluice_proxy.transport.entrance import Entrance
 from sluice_proxy.transport.hello import say_hello
+from sluice_proxy.transport.loop import ReactorLoop
 from sluice_proxy.transport.peers import Peers
 from sluice_proxy.transport.reactor import Reactor
 from sluice_proxy.transport.sockets import Addresses, Sockets
@@ -74,7 +75,9 @@ class App:
     async def run(self, sockets: Sockets) -> None:
         """Serves until `stop`. Raises ConfigError or OSError if it cannot even begin."""
         self._loop = asyncio.get_running_loop()
-        self._reactor = Reactor(self._loop)
+        if not isinstance(self._loop, ReactorLoop):
+            raise TypeError("the proxy runs in a ReactorLoop")
+        self._reactor = self._loop.reactor
         self._tasks = Tasks(self._loop)
         text = self._source.read()
         settings = contract.parse(text)
@@ -96,7 +99,6 @@ class App:
             entrance.end()
             admin.stop()
             await self._tasks.cancel()
-            self._reactor.close()
 
     def stop(self) -> None:
         """As SIGTERM asks: clients are served until they leave. The second time: `stop_soon`."""
@@ -116,7 +118,7 @@ class App:
         self.health = TargetHealth(settings.targets[0])
         self._connector = Connector(self._reactor, self._tasks, route, self.health)
         self.hub = Hub(self._connector, self._reactor.clock, self.counters)
-        self.hub.looks_behind = True
+        self.hub.unseen.looks = True
         self._checks = Checks(self._connector, self.health)
         self.hub.on_lost = self._checks.lost
         self._connector.hub = self.hub
@@ -188,7 +190,6 @@ class App:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
-            self._reactor.tick()
             with survived("tick"):
                 self.hub.tick()
 

@@ -16,8 +16,8 @@ from random import Random
 import pytest
 
 from sluice_proxy.pool.key import PoolKey
-from sluice_proxy.session.client import WAITING
 from sluice_proxy.session.statements import PREFIX
+from sluice_proxy.session.states import WAITING
 from sluice_testing.backend import Backend
 from sluice_testing.backend_session import DEFAULTS, REPORTED
 from sluice_testing.simulated_scripts import SCRIPTS

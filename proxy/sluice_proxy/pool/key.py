@@ -1,6 +1,6 @@
 """What makes two clients able to share a server connection."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Follows the client by SET on each new link; it can neither fail nor change a result.
 FOLLOWED = b"application_name"
@@ -13,3 +13,11 @@ class PoolKey:
     user: str
     database: str
     parameters: tuple[tuple[bytes, bytes], ...] = ()
+    # Computed once: it is asked for with each transaction.
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.user, self.database, self.parameters)))
+
+    def __hash__(self) -> int:
+        return self._hash

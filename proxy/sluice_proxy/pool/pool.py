@@ -113,13 +113,21 @@ class Pools:
             found = self._pools[key] = Pool(key)
         return found
 
+    def take_idle(self, key: PoolKey) -> Server | None:
+        """An idle server connection, which is borrowed by this; None if there is none."""
+        pool = self._pools.get(key)
+        if pool is None or not pool.idle or pool.waiters:
+            return None
+        server = pool.idle.pop()
+        pool.borrowed.add(server)
+        return server
+
     def acquire(self, key: PoolKey, waiter: Waiter) -> Server | None:
         """A server connection now, or None: `waiter` will be granted or refused later."""
-        pool = self.pool(key)
-        if pool.idle and not pool.waiters:
-            server = pool.idle.pop()
-            pool.borrowed.add(server)
+        server = self.take_idle(key)
+        if server is not None:
             return server
+        pool = self.pool(key)
         if waiter in pool.waiters:
             raise InvariantError(f"{waiter} waits for {pool} already")
         pool.waiters[waiter] = self._clock()

@@ -8,6 +8,9 @@ from sluice_proxy.wire.framing import Frame
 Backlog = tuple[bytes, list[Frame]]
 
 NOTHING: Final[Backlog] = (b"", [])
+# Without a transaction these ask nothing of a server: a Flush, the end of a COPY that
+# failed. "The server ignores them", and so does the proxy.
+_NOISE: Final = frozenset((c.FLUSH, c.COPY_DONE, c.COPY_FAIL))
 _ENDED_BY_READY: Final = frozenset((c.QUERY, c.SYNC, c.FUNCTION_CALL))
 
 
@@ -23,3 +26,15 @@ def is_one_request(data: bytes, frames: list[Frame]) -> bool:
     """One Query, or one pipeline up to its Sync, and all of it is here."""
     ends = [kind for kind, _, _ in frames if kind in _ENDED_BY_READY]
     return len(ends) == 1 and frames[-1][0] in _ENDED_BY_READY and frames[-1][2] <= len(data)
+
+
+def without_request(frames: list[Frame]) -> tuple[int, int]:
+    """How many of the first frames ask nothing of a server; and how many of those are Syncs."""
+    at = syncs = 0
+    for kind, start, end in frames:
+        if kind == c.SYNC and end - start == 5:
+            syncs += 1
+        elif kind not in _NOISE or (kind == c.FLUSH and end - start != 5):
+            break
+        at += 1
+    return at, syncs

@@ -1,7 +1,6 @@
 """One client that is logged in: idle, waiting for a server connection, or holding one."""
 
 from itertools import count
-from typing import Final
 
 from sluice_proxy.errors import (
     ClientProtocolError,
@@ -11,7 +10,8 @@ from sluice_proxy.errors import (
     ServerLost,
 )
 from sluice_proxy.pool.neighbours import Server
-from sluice_proxy.session.backlog import NOTHING, is_one_request, rebased
+from sluice_proxy.session import common
+from sluice_proxy.session.backlog import NOTHING, is_one_request, rebased, without_request
 from sluice_proxy.session.client_login import Login
 from sluice_proxy.session.inspection import Findings
 from sluice_proxy.session.lobby import Lobby
@@ -20,20 +20,12 @@ from sluice_proxy.session.profile import Profile, Start
 from sluice_proxy.session.requests import Requests
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.session.settings import Settings
+from sluice_proxy.session.states import GONE, GREETING, IDLE, LINKED, WAITING
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages
 from sluice_proxy.wire.framing import FROM_CLIENT, Frame, Framer
 from sluice_proxy.wire.sql import dotted_names
 
-GREETING: Final = 0  # logged in, but no server has told its parameters yet
-IDLE: Final = 1
-WAITING: Final = 2
-LINKED: Final = 3
-GONE: Final = 4
-
-# Without a transaction these ask nothing of a server: a Flush, the end of a COPY that
-# failed. "The server ignores them", and so does the proxy.
-_IDLE_NOISE = frozenset((c.FLUSH, c.COPY_DONE, c.COPY_FAIL))
 _CANCELED = ErrorFields("ERROR", "57014", "canceling statement due to user request")
 
 _numbers = count(1)
@@ -46,9 +38,9 @@ class ClientSession:
     """
 
     __slots__ = (
-        "_backlog", "_blocked", "_framer", "_lobby", "_login", "_requests", "_since", "_start",
-        "encrypted", "final", "key", "last_active", "leaving", "number", "peer", "pid", "secret",
-        "server", "settings", "stalled", "state", "told", "unnamed",
+        "_backlog", "_blocked", "_lobby", "_login", "_since", "_start", "encrypted", "final",
+        "framer", "key", "last_active", "leaving", "number", "peer", "pid", "plan", "requests",
+        "secret", "server", "settings", "stalled", "state", "told", "unnamed",
     )  # fmt: skip
 
     def __init__(self, peer: Peer, login: Login, pid: int, secret: bytes, lobby: Lobby):
@@ -61,9 +53,11 @@ class ClientSession:
         self.number = next(_numbers)
         self._login = login
         self._lobby = lobby
-        self._framer = Framer(FROM_CLIENT, ClientProtocolError)
-        self._requests = Requests()
+        self.framer = Framer(FROM_CLIENT, ClientProtocolError)
+        self.requests = Requests()
         self._backlog = NOTHING
+        # What the backlog is, where that is plain (see `common`).
+        self.plan = common.NONE
         self._since = 0.0
         self._blocked = self.stalled = False
         # It said goodbye, and hears what it asked for before.
@@ -79,15 +73,15 @@ class ClientSession:
 
     @property
     def queries(self) -> int:
-        return self._requests.queries
+        return self.requests.queries
 
     @property
     def mid_message(self) -> bool:
-        return self._framer.remain > 0 and not self.stalled
+        return self.framer.remain > 0 and not self.stalled
 
     @property
     def holds_long(self) -> bool:
-        return self._requests.prepared.statements.holds_long
+        return self.requests.prepared.statements.holds_long
 
     def begin(self) -> None:
         """Greets the client, at once if it is known how a session like this begins."""
@@ -128,7 +122,7 @@ class ClientSession:
         self._start = self._lobby.start(profile, self._login)
         self.key = self._start.key
         self.settings = self._start.settings
-        self._requests.start = self._start.lasting
+        self.requests.start = self._start.lasting
         self.learn(self._start.parameters)
         self.state = IDLE
         self.peer.write(self.final + messages.greeting(self.told, self.pid, self.secret))
@@ -141,24 +135,26 @@ class ClientSession:
     def learn(self, parameters: dict[bytes, bytes]) -> None:
         """These are the parameters that the client knows of now."""
         self.told = parameters
-        self._requests.learn(parameters)
+        self.requests.learn(parameters)
 
     def keep(self, found: Findings) -> None:
         """This is what the session has set, now that its transaction is over."""
         self.settings = self._start.kept(found)
 
     def clients_word(self, text: bytes) -> bytes:
-        return self._requests.prepared.statements.clients_word(text)
+        return self.requests.prepared.statements.clients_word(text)
 
     def on_wiped(self, tag: bytes) -> None:
         """The server dropped every prepared statement of the session's."""
         if tag != b"DISCARD SEQUENCES":
-            self._requests.prepared.statements.clear()
+            self.requests.prepared.statements.clear()
 
     def on_bytes(self, data: bytes) -> None:
         """A read from the client: at most one write to the server comes of it."""
         self.last_active = self._lobby.now()
-        framer = self._framer
+        framer = self.framer
+        if framer.at_boundary and common.take(self, self._lobby, data):
+            return
         rest = framer.remain
         try:
             data, frames = framer.feed(data)
@@ -171,6 +167,13 @@ class ClientSession:
         except ClientProtocolError as error:
             self._reject(error)
 
+    def accept(self, server: ServerConnection, data: bytes) -> None:
+        """One that was free is borrowed for what begins with `data`."""
+        self._since = self.last_active
+        self._backlog = self.framer.feed(data)
+        self.state = WAITING
+        self.grant(server)
+
     def _on_failure(self, error: ProxyError) -> None:
         """What follows on good messages is none: they are answered before that is said."""
         server = self.server
@@ -180,7 +183,7 @@ class ClientSession:
             self._reject(error)
             return
         # The server says it in its own words, and ends the connection.
-        server.peer.write(self._framer.refused)
+        server.peer.write(self.framer.refused)
         self.stalled = True
         self.peer.pause()
 
@@ -197,10 +200,11 @@ class ClientSession:
     def _forward(self, data: bytes, frames: list[Frame], rest: int, prefix: bytes = b"") -> None:
         server = self.server
         assert server is not None
+        server.plan = common.NONE
         leaves = bool(frames) and frames[-1][0] == c.TERMINATE
         last = frames.pop() if leaves else None
         whole = data if last is None else data[: last[1]]
-        out, entered = self._requests.enter(server, whole, frames, rest)
+        out, entered = self.requests.enter(server, whole, frames, rest)
         if prefix or out:
             server.peer.write(prefix + out)
         if entered < len(frames):
@@ -208,11 +212,11 @@ class ClientSession:
         elif leaves:
             self._on_terminate(server)
         else:
-            if rest and not self._framer.remain:
+            if rest and not self.framer.remain:
                 # The rest of a message that the server had already answered, as in a failed COPY.
                 server.reconsider()
-            if self._framer.failure is not None:
-                self._on_failure(self._framer.failure)
+            if self.framer.failure is not None:
+                self._on_failure(self.framer.failure)
 
     def _on_terminate(self, server: ServerConnection) -> None:
         """What was asked before the goodbye is still done, and answered."""
@@ -252,20 +256,13 @@ class ClientSession:
             # Sent ahead of the greeting, for which no more is read; or after the end.
             self._backlog = (data, frames)
             return
-        at = 0
-        while at < len(frames):
-            kind, start, end = frames[at]
-            if kind == c.SYNC and end - start == 5:
-                self.peer.write(messages.ready_for_query())
-            elif kind == c.TERMINATE:
-                self.leave()
-                return
-            elif kind not in _IDLE_NOISE or (kind == c.FLUSH and end - start != 5):
-                break
-            at += 1
-        else:
-            return
-        self._borrow(*rebased(data, frames[at:]))
+        noise, syncs = without_request(frames)
+        for _ in range(syncs):
+            self.peer.write(messages.ready_for_query())
+        if noise < len(frames) and frames[noise][0] == c.TERMINATE:
+            self.leave()
+        elif noise < len(frames):
+            self._borrow(*rebased(data, frames[noise:]))
 
     def _borrow(self, data: bytes, frames: list[Frame]) -> None:
         self._backlog = (data, frames)
@@ -301,10 +298,13 @@ class ClientSession:
         self.server = server
         self.state = LINKED
         self.peer.resume()
-        prefix = server.link(self, self.number, self.settings)
         if self._blocked:
             server.peer.pause()
         (data, frames), self._backlog = self._backlog, NOTHING
+        if self.plan != common.NONE and common.is_clean(server, self):
+            common.link(self, server, data, self.plan)
+            return
+        prefix = server.link(self, self.number, self.settings)
         self._forward(data, frames, 0, prefix)
 
     def refuse(self, error: ProxyError) -> None:
@@ -318,7 +318,7 @@ class ClientSession:
         self._reject(error)
 
     def on_released(self) -> None:
-        self._requests.prepared.rest()
+        self.requests.prepared.rest()
         self.server = None
         if self.state == GREETING:
             # Nothing was asked yet but how a session begins.
@@ -334,7 +334,7 @@ class ClientSession:
     def on_server_lost(self, told: bool) -> None:
         """The server connection died under this client; `told`: the server said so itself."""
         self.server = None
-        if told or self.leaving or self._framer.failure is not None:
+        if told or self.leaving or self.framer.failure is not None:
             self.end(None)
         else:
             self.end(ServerLost("the server closed the connection unexpectedly").fields())

@@ -13,14 +13,15 @@ from sluice_proxy.pool.neighbours import Connector
 from sluice_proxy.pool.pool import Pools
 from sluice_proxy.session import pids
 from sluice_proxy.session.activity import Activity
-from sluice_proxy.session.client import IDLE, LINKED, ClientSession
+from sluice_proxy.session.client import ClientSession
 from sluice_proxy.session.client_login import Login
 from sluice_proxy.session.neighbours import LoggedIn
 from sluice_proxy.session.peer import Peer
 from sluice_proxy.session.pinning import PinReason, excused
 from sluice_proxy.session.profile import Profile, Profiles, Start
 from sluice_proxy.session.server import ServerConnection
-from sluice_proxy.session.suspects import EVERYBODY, NOBODY, Suspects
+from sluice_proxy.session.states import IDLE, LINKED
+from sluice_proxy.session.unseen import Unseen
 from sluice_proxy.targets.capacity import Budget, Capacity, fleet_budget, idle_share, pod_limit
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire.startup import CancelRequest
@@ -31,8 +32,6 @@ log = logging.getLogger(__name__)
 ORPHAN_PATIENCE = 3.0
 # Seconds without any client after which no server connection is kept.
 REST_AFTER = 30.0
-# Seconds after which the catalogs are asked again for functions that change sessions.
-_SUSPECTS_AGE = 10.0
 
 # Seconds between two connections that are given up because their server is a standby: it may
 # be meant to be one, and clients that write there nevertheless cost it no herd of logins.
@@ -89,11 +88,7 @@ class Hub:
         self.generation = 0
         self.idle_client_timeout = 1800.0
         self.profiles = Profiles()
-        self._sequence_keys: set[PoolKey] = set()
-        # Whether functions are watched that change sessions; what is known of them, and since
-        # when, by database.
-        self.looks_behind = False
-        self._suspects: dict[str, tuple[Suspects, float]] = {}
+        self.unseen = Unseen(clock)
         self.activity = Activity(clock)
         # Whether clients may still come though the proxy drains.
         self._lame_duck = False
@@ -281,6 +276,12 @@ class Hub:
             raise TypeError(f"{server!r} is no server connection")
         return server
 
+    def take_idle(self, key: PoolKey) -> ServerConnection | None:
+        server = self.pools.take_idle(key)
+        if server is not None and not isinstance(server, ServerConnection):
+            raise TypeError(f"{server!r} is no server connection")
+        return server
+
     def give_up(self, client: ClientSession) -> None:
         self.pools.give_up(client.key, client)
 
@@ -350,26 +351,6 @@ class Hub:
 
     def excused(self) -> PinReason:
         return excused(self.pinning_filters)
-
-    def suspects(self, server: ServerConnection) -> Suspects:
-        if not self.looks_behind:
-            return NOBODY
-        known, asked = self._suspects.get(server.key.database, (EVERYBODY, -_SUSPECTS_AGE))
-        if self._clock() - asked > _SUSPECTS_AGE:
-            self._suspects[server.key.database] = (known, self._clock())
-            server.session.functions_due = True
-        elif known is EVERYBODY:
-            server.session.functions_due = True
-        return known
-
-    def learn_suspects(self, server: ServerConnection, found: Suspects) -> None:
-        self._suspects[server.key.database] = (found, self._clock())
-
-    def asks_sequences(self, key: PoolKey) -> bool:
-        return key in self._sequence_keys
-
-    def on_sequences(self, server: ServerConnection) -> None:
-        self._sequence_keys.add(server.key)
 
     def vacate(self, databases: tuple[bytes, ...]) -> None:
         for server in list(self.servers):

@@ -18,6 +18,9 @@ class Lobby(Protocol):
 
     def acquire(self, client: "ClientSession") -> ServerConnection | None: ...
 
+    def take_idle(self, key: PoolKey) -> ServerConnection | None:
+        """An idle server connection, borrowed by this; None where one would have to wait."""
+
     def give_up(self, client: "ClientSession") -> None: ...
 
     def orphan(self, server: ServerConnection, cut: bool) -> None: ...

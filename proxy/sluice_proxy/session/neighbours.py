@@ -1,15 +1,14 @@
 """What sessions see of each other: a server connection of its client, both of the proxy."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sluice_proxy.errors import ErrorFields
-from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.session.inspection import Findings
 from sluice_proxy.session.peer import Peer
 from sluice_proxy.session.pinning import PinReason
 from sluice_proxy.session.settings import DEFAULTS, Settings
-from sluice_proxy.session.suspects import Suspects
+from sluice_proxy.session.unseen import Unseen
 
 if TYPE_CHECKING:
     from sluice_proxy.session.server import ServerConnection
@@ -27,7 +26,7 @@ class LoggedIn:
     parameters: dict[bytes, bytes]
     pid: int
     secret: bytes | None
-    origin: object = None
+    origin: Any = None
     generation: int = 0
     settings: Settings = DEFAULTS
 
@@ -84,6 +83,8 @@ class Client(Protocol):
 class Keeper(Protocol):
     """Whose the server connections are: told what becomes of each."""
 
+    unseen: Unseen
+
     def freed(self, server: "ServerConnection") -> None: ...
 
     def unfit(self, server: "ServerConnection", reason: str) -> None: ...
@@ -102,17 +103,6 @@ class Keeper(Protocol):
 
     def excused(self) -> PinReason:
         """The reasons that the user vouches for."""
-
-    def suspects(self, server: "ServerConnection") -> Suspects:
-        """The functions of its database that are to be watched; asks for them if need be."""
-
-    def learn_suspects(self, server: "ServerConnection", found: Suspects) -> None: ...
-
-    def asks_sequences(self, key: PoolKey) -> bool:
-        """Whether clients of this pool ask for what their session took of a sequence."""
-
-    def on_sequences(self, server: "ServerConnection") -> None:
-        """One does."""
 
     def vacate(self, databases: tuple[bytes, ...]) -> None:
         """Connections to these end: idle ones at once, the others with their clients' work."""

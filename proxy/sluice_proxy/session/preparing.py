@@ -68,15 +68,10 @@ class Preparations:
         # By portal: the rewritten text that an Execute of it will run.
         self.portals: dict[bytes, Rewritten] = {}
 
-    @property
-    def is_changing(self) -> bool:
-        return self.statements.is_changing
-
     def rest(self) -> None:
         """The transaction is over, and with it every portal."""
         self.portals.clear()
-        if self.statements.is_changing:
-            self.statements.rest()
+        self.statements.rest()
 
     # Waiting
 
@@ -180,8 +175,13 @@ class Preparations:
         rewritten = self._resolved(server, statement)[1]
         return messages.message(b"P", b"\x00" + rewritten.text), rewritten
 
+    @property
+    def are_plain(self) -> bool:
+        """Neither an Execute of an unnamed portal nor a Parse of that statement needs a look."""
+        return self._unnamed[1] is None and not self.portals
+
     def forget_unnamed(self) -> None:
-        """A simple Query drops it."""
+        """A simple Query drops it; a plain Parse puts one there that leaves nothing."""
         self._unnamed = _NO_STATEMENT
 
     def take_back_unnamed(self, before: tuple[Effects, Statement | None]) -> None:

@@ -129,6 +129,16 @@ class Requests:
         self._edits.clear()
         return data, count
 
+    @property
+    def are_plain(self) -> bool:
+        """Nothing of what the client sent before bears on a plain request (see `common`)."""
+        return self.prepared.are_plain and not (self._watching or self._resets)
+
+    def on_plain(self) -> None:
+        """One was sent."""
+        self.queries += 1
+        self.prepared.forget_unnamed()
+
     def _awaits_what_is_asked(self, server: ServerConnection) -> bool:
         """What may do what, or which statements are left, is about to be known."""
         asked = server.session.asked
@@ -140,7 +150,7 @@ class Requests:
         asked = server.session.asked if server.answers.asking else None
         if asked is not None and asked.settings and self._defines(data, frame):
             return True
-        if not self.prepared.is_changing:
+        if not self.prepared.statements.is_changing:
             return False
         if frame[0] == c.QUERY:
             return self.prepared.must_wait_for_script(server, self.effects(data, frame).calls)

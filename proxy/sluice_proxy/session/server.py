@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from sluice_proxy.errors import ErrorFields
 from sluice_proxy.pool.key import PoolKey
+from sluice_proxy.session import common
 from sluice_proxy.session.answers import Answers
 from sluice_proxy.session.asking import Inspection, Replay, Restore, StartInspection
 from sluice_proxy.session.cleaning import Step, next_step
@@ -32,10 +33,10 @@ class ServerConnection:
     """
 
     __slots__ = (
-        "_blocked", "_discarding", "_started", "_unsure", "answers", "cancels", "client", "closing",
+        "_discarding", "_started", "_unsure", "answers", "blocked", "cancels", "client", "closing",
         "delayed", "expected", "foreign", "idle_since", "keeper", "key", "last_client", "last_pid",
-        "linked_at", "login", "orphaned_at", "parameters", "peer", "session", "slot_foreign",
-        "slot_ready", "suspect", "suspects",
+        "linked_at", "login", "orphaned_at", "parameters", "peer", "plan", "session",
+        "slot_foreign", "slot_ready", "suspect", "suspects",
     )  # fmt: skip
 
     def __init__(self, key: PoolKey, peer: Peer, login: LoggedIn, keeper: Keeper):
@@ -59,6 +60,8 @@ class ServerConnection:
         self.last_pid = 0
         self.foreign = True
         self.linked_at = 0  # `expected.sent` when it came
+        # What is under way, where that is plain (see `common`).
+        self.plan = common.NONE
         # Functions that change the session behind a text.
         self.suspects = NOBODY
         self.idle_since = 0.0
@@ -73,18 +76,14 @@ class ServerConnection:
         # What was found out for a client that waits for its greeting.
         self._started: tuple[Findings | None] | None = None
         self._discarding = False
-        self._blocked = False
+        # The server takes no more for now.
+        self.blocked = False
         # The last ReadyForQuery came together with a part of another message.
         self._unsure = False
 
     @property
     def _is_idle(self) -> bool:
         return self.client is None and self.orphaned_at is None
-
-    @property
-    def blocked(self) -> bool:
-        """The server takes no more for now."""
-        return self._blocked
 
     @property
     def status(self) -> int:
@@ -106,12 +105,13 @@ class ServerConnection:
     def link(self, client: Client, number: int, wanted: Settings) -> bytes:
         """`client` holds this connection from now on; what to send before its first message."""
         self.client = client
+        self.plan = common.NONE
         self.expected.unnamed = client.unnamed
         self.expected.answered = self.expected.sent
         self.slot_ready = False
         self.slot_foreign = True
         self.session.try_again()
-        if self._blocked:
+        if self.blocked:
             client.peer.pause()
         ahead = [messages.close_statement(name) for name in self.session.to_close()]
         for _ in ahead:
@@ -120,11 +120,11 @@ class ServerConnection:
         self.linked_at = self.expected.sent
         self.last_client = number
         self.last_pid = client.pid
-        if self.foreign and self.keeper.asks_sequences(self.key):
+        if self.foreign and self.keeper.unseen.asks_sequences(self.key):
             self.foreign = False
             ahead.append(messages.DISCARD_SEQUENCES)
             self.expected.push(QUERY | SKIP)
-        self.suspects = self.keeper.suspects(self)
+        self.suspects = self.keeper.unseen.suspects(self.key.database, self.session)
         if self.session.functions_due:
             self.session.functions_due = False
             self._ask(Inspection(self, _FUNCTIONS))
@@ -156,13 +156,13 @@ class ServerConnection:
 
     def on_sequences(self) -> None:
         """The client asks for what its session took of a sequence."""
-        self.keeper.on_sequences(self)
+        self.keeper.unseen.on_sequences(self.key)
         self.pin(PinReason.SEQUENCE)
 
     def on_definition(self) -> None:
         """The client makes a function: until it is known what it does, any may do anything."""
         self.suspects = EVERYBODY
-        self.keeper.learn_suspects(self, EVERYBODY)
+        self.keeper.unseen.learn(self.key.database, EVERYBODY)
         self.session.functions_due = True
 
     def pin(self, reasons: PinReason) -> None:
@@ -189,7 +189,7 @@ class ServerConnection:
                 self._on_silence(question)
             return
         if question.functions:
-            self.keeper.learn_suspects(self, found.functions)
+            self.keeper.unseen.learn(self.key.database, found.functions)
             self.suspects = found.functions
         if found.wiped and self.session.wipe_unseen() and self.client is not None:
             self.client.on_wiped(b"DEALLOCATE ALL")
@@ -204,7 +204,7 @@ class ServerConnection:
         if question.functions:
             # A server that has no such catalogs; its other clients are not to wait for that.
             self.session.functions_due = False
-            self.keeper.learn_suspects(self, NOBODY)
+            self.keeper.unseen.learn(self.key.database, NOBODY)
             self.suspects = NOBODY
 
     def on_replay_failed(self) -> None:
@@ -218,8 +218,9 @@ class ServerConnection:
 
     def on_bytes(self, data: bytes) -> None:
         """A read from the server: at most one write to the client comes of it."""
-        if self.closing:
+        if self.closing or (self.plan >= 0 and common.pass_on(self, data)):
             return
+        self.plan = common.NONE
         answers = self.answers
         rest = answers.remain
         data, frames = answers.frame(data)
@@ -387,11 +388,11 @@ class ServerConnection:
         """The rest is read when the client has room for it."""
 
     def on_blocked(self) -> None:
-        self._blocked = True
+        self.blocked = True
         if self.client is not None:
             self.client.peer.pause()
 
     def on_drained(self) -> None:
-        self._blocked = False
+        self.blocked = False
         if self.client is not None and not self.client.stalled:
             self.client.peer.resume()

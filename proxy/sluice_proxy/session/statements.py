@@ -187,6 +187,10 @@ class ServerStatements:
         """At least one is surely there."""
         return any(state == CONFIRMED for state, _ in self._held.values())
 
+    @property
+    def overflows(self) -> bool:
+        return len(self._held) > SERVER_LIMIT
+
     def overflow(self) -> list[Statement]:
         """The ones used longest ago, above the limit: no longer held."""
         held = self._held

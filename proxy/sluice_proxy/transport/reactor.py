@@ -1,8 +1,9 @@
-"""The reactor: one edge-triggered epoll for all data connections, nested in the event loop.
+"""The reactor: one epoll for everything, in which data connections have the right of way.
 
-The loop watches only the epoll's own descriptor. A connection is registered once, for both
-directions, and costs no further system call for it: no asyncio transport, no future, no
-registration per read.
+It is what the event loop waits with (see `loop`). A data connection is registered once, for both
+directions and edge-triggered, and costs no further system call for it; its events are dealt
+with where they are found, and the event loop does not turn for them: no transport, no future,
+no callback.
 """
 
 import asyncio
@@ -15,13 +16,17 @@ from typing import Final, Protocol
 
 log = logging.getLogger(__name__)
 
-READABLE: Final = select.EPOLLIN
-WRITABLE: Final = select.EPOLLOUT
-HANGUP: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+READABLE: Final = 0x001  # EPOLLIN
+WRITABLE: Final = 0x004  # EPOLLOUT
+HANGUP: Final = 0x2018  # EPOLLRDHUP | EPOLLHUP | EPOLLERR
 _EVERYTHING: Final = READABLE | WRITABLE | select.EPOLLRDHUP | select.EPOLLET
 
-# Events taken per turn, so that the control plane gets its share of the loop.
+# Events taken at one time; those of the event loop's own descriptors are among them.
 _BATCH: Final = 256
+_FOR_EVER: Final = float("inf")
+
+Event = tuple[int, int]
+"""Descriptor and mask, as epoll tells them."""
 
 
 class Handler(Protocol):
@@ -34,15 +39,18 @@ class Handler(Protocol):
 
 
 class Reactor:
-    """Dispatches readiness to handlers. `now` is the monotonic time of the present turn."""
+    """Dispatches readiness to handlers. `now` is the monotonic time of the present turn.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop):
-        self.loop = loop
+    `stirred` is set by whoever gives the event loop something to do; that is `loop`.
+    """
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop
         self.now = time.monotonic()
-        self._epoll = select.epoll()
+        self.epoll = select.epoll()
+        self.stirred = False
         self._handlers: dict[int, Handler] = {}
         self._again: list[Handler] = []
-        loop.add_reader(self._epoll.fileno(), self._turn)
 
     def clock(self) -> float:
         """Seconds, monotonic; as exact as the turns of the reactor."""
@@ -50,7 +58,7 @@ class Reactor:
 
     def register(self, fd: int, handler: Handler) -> None:
         self._handlers[fd] = handler
-        self._epoll.register(fd, _EVERYTHING)
+        self.epoll.register(fd, _EVERYTHING)
 
     def replace(self, fd: int, handler: Handler) -> None:
         """Another handler for a descriptor that is registered."""
@@ -60,39 +68,50 @@ class Reactor:
         self._handlers.pop(fd, None)
         # A descriptor that is closed left the epoll by itself.
         with contextlib.suppress(OSError):
-            self._epoll.unregister(fd)
+            self.epoll.unregister(fd)
 
     def again(self, handler: Handler) -> None:
         """`handler` has more to read than its fair share: it comes again in the next turn."""
-        if not self._again:
-            self.loop.call_soon(self._turn)
         self._again.append(handler)
 
     def later(self, seconds: float, what: Callable[[], None]) -> None:
         self.loop.call_later(seconds, what)
 
-    def tick(self) -> None:
-        """Keeps `now` going while nothing happens."""
-        self.now = time.monotonic()
+    def wait(self, seconds: float | None) -> list[Event]:
+        """Serves connections until there is something for the event loop, so long at most.
 
-    def _turn(self) -> None:
+        Returns the events of descriptors that have no handler. None is for ever.
+        """
+        self.stirred = False
         self.now = time.monotonic()
+        until = _FOR_EVER if seconds is None else self.now + seconds
+        while True:
+            left = 0.0 if self._again else until - self.now
+            events = self.epoll.poll(None if left == _FOR_EVER else max(left, 0.0), _BATCH)
+            self.now = time.monotonic()
+            others = self._dispatch(events)
+            if others or self.stirred or self.now >= until:
+                return others
+
+    def _dispatch(self, events: list[Event]) -> list[Event]:
+        """An edge is told once: the others of a turn hear of theirs whatever happens to one."""
         again, self._again = self._again, []
-        # An edge is told once: the others of this turn must hear of theirs whatever happens.
         for handler in again:
-            try:
-                handler.on_events(READABLE)
-            except Exception:
-                self._give_up(handler)
-        handlers = self._handlers
-        for fd, mask in self._epoll.poll(0, _BATCH):
-            handler_of_fd = handlers.get(fd)
-            if handler_of_fd is None:
-                continue
-            try:
-                handler_of_fd.on_events(mask)
-            except Exception:
-                self._give_up(handler_of_fd)
+            self._tell(handler, READABLE)
+        others: list[Event] = []
+        for event in events:
+            found = self._handlers.get(event[0])
+            if found is None:
+                others.append(event)
+            else:
+                self._tell(found, event[1])
+        return others
+
+    def _tell(self, handler: Handler, mask: int) -> None:
+        try:
+            handler.on_events(mask)
+        except Exception:
+            self._give_up(handler)
 
     def _give_up(self, handler: Handler) -> None:
         log.exception("a connection could not be dealt with")
@@ -102,5 +121,4 @@ class Reactor:
             log.exception("a connection could not be dropped")
 
     def close(self) -> None:
-        self.loop.remove_reader(self._epoll.fileno())
-        self._epoll.close()
+        self.epoll.close()

@@ -7,42 +7,42 @@ PostgreSQL documentation is the source.
 from typing import Final
 
 # Frontend
-QUERY: Final = ord("Q")
-PARSE: Final = ord("P")
-BIND: Final = ord("B")
-DESCRIBE: Final = ord("D")
-EXECUTE: Final = ord("E")
-CLOSE: Final = ord("C")
-FLUSH: Final = ord("H")
-SYNC: Final = ord("S")
-FUNCTION_CALL: Final = ord("F")
-PASSWORD: Final = ord("p")
-TERMINATE: Final = ord("X")
+QUERY: Final = 0x51  # Q
+PARSE: Final = 0x50  # P
+BIND: Final = 0x42  # B
+DESCRIBE: Final = 0x44  # D
+EXECUTE: Final = 0x45  # E
+CLOSE: Final = 0x43  # C
+FLUSH: Final = 0x48  # H
+SYNC: Final = 0x53  # S
+FUNCTION_CALL: Final = 0x46  # F
+PASSWORD: Final = 0x70  # p
+TERMINATE: Final = 0x58  # X
 
 # Both
-COPY_DONE: Final = ord("c")
-COPY_FAIL: Final = ord("f")
+COPY_DONE: Final = 0x63  # c
+COPY_FAIL: Final = 0x66  # f
 
 # Backend
-AUTHENTICATION: Final = ord("R")
-NEGOTIATE_PROTOCOL_VERSION: Final = ord("v")
-BACKEND_KEY_DATA: Final = ord("K")
-PARAMETER_STATUS: Final = ord("S")
-READY_FOR_QUERY: Final = ord("Z")
-ROW_DESCRIPTION: Final = ord("T")
-DATA_ROW: Final = ord("D")
-COMMAND_COMPLETE: Final = ord("C")
-EMPTY_QUERY: Final = ord("I")
-ERROR_RESPONSE: Final = ord("E")
-NOTICE_RESPONSE: Final = ord("N")
-NOTIFICATION: Final = ord("A")
-PARSE_COMPLETE: Final = ord("1")
-BIND_COMPLETE: Final = ord("2")
-CLOSE_COMPLETE: Final = ord("3")
-NO_DATA: Final = ord("n")
-PORTAL_SUSPENDED: Final = ord("s")
-COPY_IN_RESPONSE: Final = ord("G")
-COPY_BOTH_RESPONSE: Final = ord("W")
+AUTHENTICATION: Final = 0x52  # R
+NEGOTIATE_PROTOCOL_VERSION: Final = 0x76  # v
+BACKEND_KEY_DATA: Final = 0x4B  # K
+PARAMETER_STATUS: Final = 0x53  # S
+READY_FOR_QUERY: Final = 0x5A  # Z
+ROW_DESCRIPTION: Final = 0x54  # T
+DATA_ROW: Final = 0x44  # D
+COMMAND_COMPLETE: Final = 0x43  # C
+EMPTY_QUERY: Final = 0x49  # I
+ERROR_RESPONSE: Final = 0x45  # E
+NOTICE_RESPONSE: Final = 0x4E  # N
+NOTIFICATION: Final = 0x41  # A
+PARSE_COMPLETE: Final = 0x31  # 1
+BIND_COMPLETE: Final = 0x32  # 2
+CLOSE_COMPLETE: Final = 0x33  # 3
+NO_DATA: Final = 0x6E  # n
+PORTAL_SUSPENDED: Final = 0x73  # s
+COPY_IN_RESPONSE: Final = 0x47  # G
+COPY_BOTH_RESPONSE: Final = 0x57  # W
 
 # Codes that stand where a StartupMessage has its protocol version
 PROTOCOL_3_0: Final = 3 << 16
@@ -61,7 +61,8 @@ AUTH_SASL_CONTINUE: Final = 11
 AUTH_SASL_FINAL: Final = 12
 
 # Transaction status in ReadyForQuery
-IDLE: Final = ord("I")
+IDLE: Final = 0x49  # I
+IN_TRANSACTION: Final = 0x54  # T
 
 # The first byte of a TLS handshake (RFC 8446 5.1: ContentType), and of no length that a
 # StartupMessage has.

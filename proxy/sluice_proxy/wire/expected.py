@@ -44,6 +44,8 @@ TOO_LONG: Final = b""
 # After an error in one of these the server reads on to the next Sync.
 _EXTENDED: Final = frozenset((PARSE, PARSE_UNNAMED, BIND, DESCRIBE, EXECUTE, CLOSE, CLOSE_UNNAMED))
 _ENDED_BY_READY: Final = frozenset((SYNC, QUERY, FUNCTION))
+_PIPELINE: Final = (PARSE_UNNAMED, BIND, EXECUTE, SYNC)
+_DESCRIBED_PIPELINE: Final = (PARSE_UNNAMED, BIND, DESCRIBE, EXECUTE, SYNC)
 _COPIES: Final = frozenset((EXECUTE, QUERY))
 _ANSWERS: Final[dict[int, frozenset[int]]] = {
     c.PARSE_COMPLETE: frozenset((PARSE, PARSE_UNNAMED)),
@@ -214,6 +216,23 @@ class ExpectedReplies:
             action |= NOTED
         self._queue.append(PARSE_UNNAMED | action)
         self._parses.append(message)
+
+    def push_query(self) -> None:
+        """A Query was sent, where nothing is under way."""
+        self._queue.append(QUERY)
+        self.sent += 1
+
+    def push_pipeline(self, parse: bytes, described: bool) -> None:
+        """The same of `parse` for the unnamed statement, Bind, perhaps Describe, Execute, Sync."""
+        self._parses.append(parse)
+        self._queue.extend(_DESCRIBED_PIPELINE if described else _PIPELINE)
+        self.sent += 1
+
+    def settle_plain(self) -> None:
+        """Such a request has its whole answer, and no error was in it."""
+        self._queue.clear()
+        self.answered += 1
+        self.unnamed = self._parses.popleft() if self._parses else None
 
     def push_copy_end(self) -> None:
         """CopyDone or CopyFail was sent."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from sluice_proxy.pool.key import PoolKey
-from sluice_proxy.session.client import IDLE
+from sluice_proxy.session.states import IDLE
 from sluice_testing.backend import Backend
 from sluice_testing.backend_session import REPORTED
 from sluice_testing.stage import KEY, ClientSide, ServerSide, Stage, query

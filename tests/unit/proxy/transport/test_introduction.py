@@ -8,7 +8,7 @@ import pytest
 
 from sluice_proxy.transport import introduction
 from sluice_proxy.transport.introduction import Introduction
-from sluice_proxy.transport.reactor import Reactor
+from sluice_proxy.transport.loop import ReactorLoop
 from sluice_proxy.wire.proxy_header import answer, header
 
 UID, NONCE = "5a1c7a0e", bytes(range(16))
@@ -20,7 +20,9 @@ class Port:
     """One connection of an activator, and what became of it."""
 
     def __init__(self) -> None:
-        self.reactor = Reactor(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, ReactorLoop)
+        self.reactor = loop.reactor
         self.activator, self.here = socket.socketpair()
         self.here.setblocking(False)
         self.activator.settimeout(5)
@@ -45,7 +47,6 @@ class Port:
         return self.here.fileno() < 0 and not self.clients and heard(self.activator) == b""
 
     def close(self) -> None:
-        self.reactor.close()
         self.activator.close()
         self.here.close()
 

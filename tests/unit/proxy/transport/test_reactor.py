@@ -5,11 +5,11 @@ import gc
 import socket
 import ssl
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from sluice_proxy.transport.reactor import Reactor
+from sluice_proxy.transport.loop import ReactorLoop
 from sluice_proxy.transport.stream import HIGH_WATER, Stream
 
 
@@ -54,10 +54,12 @@ def sockets() -> Iterator[list[socket.socket]]:
 
 
 class Bench:
-    """A reactor in the running loop, and streams to the ends that the test holds."""
+    """The reactor of the running loop, and streams to the ends that the test holds."""
 
     def __init__(self, sockets: list[socket.socket]) -> None:
-        self.reactor = Reactor(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, ReactorLoop)
+        self.reactor = loop.reactor
         self.sockets = sockets
 
     def stream(self) -> tuple[Stream, Recorder, socket.socket]:
@@ -76,10 +78,8 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(sockets: list[socket.socket]) -> AsyncIterator[Bench]:
-    bench = Bench(sockets)
-    yield bench
-    bench.reactor.close()
+async def bench(sockets: list[socket.socket]) -> Bench:
+    return Bench(sockets)
 
 
 def received(far: socket.socket) -> bytes:

@@ -324,3 +324,45 @@ def test_what_the_proxy_asked_by_itself_is_lost_when_answers_are_in_doubt() -> N
     assert not expected.own_in_doubt
     expected.doubt = True
     assert expected.own_in_doubt
+
+
+PARSE = b"P\0\0\0\x10\0SELECT 1\0\0\0"
+
+
+def pushed(kinds: list[int]) -> ExpectedReplies:
+    """Message by message."""
+    queue = ExpectedReplies()
+    for kind in kinds:
+        if kind == x.PARSE_UNNAMED:
+            queue.push_parse_unnamed(PARSE)
+        else:
+            queue.push(kind)
+    return queue
+
+
+def kept(queue: ExpectedReplies) -> list[object]:
+    found = [(name, getattr(queue, name)) for name in dir(queue) if not name.startswith("__")]
+    return [(name, value) for name, value in found if not callable(value)]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "answers"),
+    [
+        ([x.QUERY], "TDCZ"),
+        ([x.PARSE_UNNAMED, x.BIND, x.EXECUTE, x.SYNC], "12DCZ"),
+        ([x.PARSE_UNNAMED, x.BIND, x.DESCRIBE, x.EXECUTE, x.SYNC], "12TDCZ"),
+    ],
+)
+def test_a_plain_request_is_entered_at_once_as_message_by_message(
+    kinds: list[int], answers: str
+) -> None:
+    whole, apart = ExpectedReplies(), pushed(kinds)
+    if kinds == [x.QUERY]:
+        whole.push_query()
+    else:
+        whole.push_pipeline(PARSE, described=x.DESCRIBE in kinds)
+    assert kept(whole) == kept(apart)
+    whole.settle_plain()
+    for kind in answers:
+        assert apart.on_reply(ord(kind)) == FORWARD
+    assert kept(whole) == kept(apart)

@@ -192,3 +192,30 @@ def test_what_a_unicode_name_spells(raw: bytes, name: bytes) -> None:
 def test_what_no_name_can_spell(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"chr|surrogates"):
         sql.unicode_name(raw)
+
+
+PARTS = st.sampled_from([
+    b"set", b"SET ", b"x", b"1", b"te", b"mp", b"temp", b"hold", b" ", b";", b"/*", b"*/", b"-",
+    b"-1-", b"--", b"\n", b"'", b"u&", b'"', b"do", b"create", b"_", b"advisory_", b"execute",
+])  # fmt: skip
+
+
+@given(st.lists(PARTS, max_size=12).map(b"".join))
+def test_what_is_harmless_leaves_no_state(text: bytes) -> None:
+    """Digits are left out of the comparison: no word loses or gains its meaning by them."""
+    if sql.harmless(text):
+        assert not sql.may_leave_state(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "harmless"),
+    [
+        (b"SELECT 1", True),
+        (b"UPDATE t SET a = 1 WHERE b = 2", True),
+        (b"SET a = 1", False),
+        (b"SELECT '" + b"x" * 2000 + b"'", True),
+        (b"SELECT '" + b"x" * 2000 + b"'; SET a = 1", False),
+    ],
+)
+def test_what_is_harmless(text: bytes, harmless: bool) -> None:
+    assert sql.harmless(text) is harmless

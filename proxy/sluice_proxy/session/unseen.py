@@ -1,0 +1,59 @@
+"""What is known of the databases' sessions beside the texts: for all connections of a proxy."""
+
+from collections.abc import Callable
+from typing import Final
+
+from sluice_proxy.pool.key import PoolKey
+from sluice_proxy.session.state import SessionState
+from sluice_proxy.session.suspects import EVERYBODY, NOBODY, Suspects
+
+# Seconds after which the catalogs are asked again for functions that change sessions.
+_AGE: Final = 10.0
+
+
+class Unseen:
+    """Functions that change sessions, by database; pools whose clients ask for sequences' values.
+
+    `clock` gives seconds, monotonic. Unless it `looks`, no text can do more than it shows.
+    """
+
+    def __init__(self, clock: Callable[[], float]):
+        self._clock = clock
+        self.looks = False
+        # What is known, and since when.
+        self._suspects: dict[str, tuple[Suspects, float]] = {}
+        self._sequence_keys: set[PoolKey] = set()
+
+    def suspects(self, database: str, session: SessionState) -> Suspects:
+        """The functions that are to be watched; `session` is told to ask for them if need be."""
+        if not self.looks:
+            return NOBODY
+        known, asked = self._suspects.get(database, (EVERYBODY, -_AGE))
+        if self._clock() - asked > _AGE:
+            self._suspects[database] = (known, self._clock())
+            session.functions_due = True
+        elif known is EVERYBODY:
+            session.functions_due = True
+        return known
+
+    def learn(self, database: str, found: Suspects) -> None:
+        self._suspects[database] = (found, self._clock())
+
+    def is_nothing(self, key: PoolKey) -> bool:
+        """Whether there is neither for this pool, as of now: what a text does it shows."""
+        if key in self._sequence_keys:
+            return False
+        if not self.looks:
+            return True
+        known = self._suspects.get(key.database)
+        if known is None or known[0] is not NOBODY:
+            return False
+        return self._clock() - known[1] <= _AGE
+
+    def asks_sequences(self, key: PoolKey) -> bool:
+        """Whether clients of this pool ask for what their session took of a sequence."""
+        return key in self._sequence_keys
+
+    def on_sequences(self, key: PoolKey) -> None:
+        """One does."""
+        self._sequence_keys.add(key)
