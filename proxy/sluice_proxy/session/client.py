@@ -27,14 +27,14 @@ from sluice_proxy.wire.framing import FROM_CLIENT, Frame, Framer
 from sluice_proxy.wire.sql import dotted_names
 
 _CANCELED = ErrorFields("ERROR", "57014", "canceling statement due to user request")
-
 _numbers = count(1)
 
 
 class ClientSession:
     """A client from AuthenticationOk on. Bytes come in by `on_bytes`, go out by `peer`.
 
-    `pid` and `secret` are the cancel key that the client was given.
+    `pid` and `secret` are the cancel key that the client was given. `leaving`: it said goodbye,
+    and hears what it asked for before.
     """
 
     __slots__ = (
@@ -59,9 +59,7 @@ class ClientSession:
         # What the backlog is, where that is plain (see `common`).
         self.plan = common.NONE
         self._since = 0.0
-        self._blocked = self.stalled = False
-        # It said goodbye, and hears what it asked for before.
-        self.leaving = False
+        self._blocked = self.stalled = self.leaving = False
         self.state = GREETING
         self.server: ServerConnection | None = None
         self.unnamed: bytes | None = None
@@ -167,10 +165,10 @@ class ClientSession:
         except ClientProtocolError as error:
             self._reject(error)
 
-    def accept(self, server: ServerConnection, data: bytes) -> None:
-        """One that was free is borrowed for what begins with `data`."""
+    def borrow(self, server: ServerConnection, data: bytes) -> None:
+        """Takes one that was free for what is plain, and is taken apart only if it must be."""
         self._since = self.last_active
-        self._backlog = self.framer.feed(data)
+        self._backlog = (data, [])
         self.state = WAITING
         self.grant(server)
 
@@ -304,6 +302,8 @@ class ClientSession:
         if self.plan != common.NONE and common.is_clean(server, self):
             common.link(self, server, data, self.plan)
             return
+        if not frames:
+            data, frames = self.framer.feed(data)
         prefix = server.link(self, self.number, self.settings)
         self._forward(data, frames, 0, prefix)
 

@@ -92,7 +92,7 @@ def take(client: "ClientSession", lobby: "Lobby", data: bytes) -> bool:
     client.plan = plan
     server = lobby.take_idle(client.key)
     if server is not None:
-        client.accept(server, data)
+        client.borrow(server, data)
     return server is not None
 
 
