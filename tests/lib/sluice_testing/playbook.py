@@ -1,4 +1,7 @@
-"""Conversations of one client, step by step, which a miniature PostgreSQL understands."""
+"""Conversations of one client, step by step, which a miniature PostgreSQL understands.
+
+`tests/playbook/test_as_direct.py` holds them direct and through the proxy.
+"""
 
 from sluice_testing.stage import (
     CLOSE_UNNAMED,
