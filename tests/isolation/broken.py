@@ -8,10 +8,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from sluice_proxy.session import release, settings, state, statements
+from sluice_proxy.session import release, settings, state, statement
 from sluice_proxy.session.pinning import PinReason
 from sluice_proxy.session.settings import Change
-from sluice_proxy.session.statements import Statement
+from sluice_proxy.session.statement import Statement
 
 
 def let_go_at_once(held: release.Holding) -> bool:
@@ -26,7 +26,7 @@ def pin_nothing(self: state.SessionState, reasons: PinReason) -> PinReason:
     return PinReason.NONE
 
 
-_exact = statements.from_parse
+_exact = statement.from_parse
 _shared: dict[bytes, Statement] = {}
 
 
@@ -42,7 +42,7 @@ MUTATIONS: dict[str, tuple[object, str, Callable[..., object]]] = {
     "release": (release, "may_release", let_go_at_once),
     "replay": (settings, "replay", set_nothing),
     "pins": (state.SessionState, "pin", pin_nothing),
-    "sharing": (statements, "from_parse", share_whatever_the_numbers),
+    "sharing": (statement, "from_parse", share_whatever_the_numbers),
 }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from sluice_proxy.session import common, statements
+from sluice_proxy.session import common, statement
 from sluice_proxy.session.client import ClientSession
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.session.states import IDLE
@@ -132,7 +132,7 @@ def differences(some: list[dict[str, Any]], others: list[dict[str, Any]]) -> lis
     ]
 
 
-OURS = re.compile(statements.PREFIX + rb"\d+")
+OURS = re.compile(statement.PREFIX + rb"\d+")
 
 
 @dataclass
@@ -156,8 +156,8 @@ class Record:
 
 def record(script: list[tuple[int, bytes]], cut: bool) -> tuple[Record, int]:
     # What another has prepared is not to be known here.
-    statements._known.clear()
-    statements._numbers = count(100_000)
+    statement._known.clear()
+    statement._numbers = count(100_000)
     play, made = Play(cut), Record()
     for who, data in script:
         play.step(who, data)

@@ -6,7 +6,7 @@ import pytest
 
 from sluice_proxy.session import preparing, statements
 from sluice_proxy.session.pinning import PinReason
-from sluice_proxy.session.statements import PREFIX, WITNESS
+from sluice_proxy.session.statement import PREFIX, WITNESS
 from sluice_testing.stage import (
     ANSWER,
     DONE,

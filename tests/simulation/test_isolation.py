@@ -16,7 +16,7 @@ from random import Random
 import pytest
 
 from sluice_proxy.pool.key import PoolKey
-from sluice_proxy.session.statements import PREFIX
+from sluice_proxy.session.statement import PREFIX
 from sluice_proxy.session.states import WAITING
 from sluice_testing.backend import Backend
 from sluice_testing.backend_session import DEFAULTS, REPORTED

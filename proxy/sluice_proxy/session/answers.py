@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 from sluice_proxy.errors import ProxyError, ServerProtocolError
 from sluice_proxy.session.scripts import Executing
 from sluice_proxy.session.settings import Settings
-from sluice_proxy.session.statements import PREFIX
+from sluice_proxy.session.statement import PREFIX
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages
-from sluice_proxy.wire.expected import SKIP
 from sluice_proxy.wire.framing import FROM_SERVER, FROM_SERVER_ROWS, Frame, Framer
+from sluice_proxy.wire.note import SKIP
 
 if TYPE_CHECKING:
     from sluice_proxy.session.server import ServerConnection

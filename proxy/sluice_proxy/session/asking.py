@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from sluice_proxy.session.inspection import Findings, Question, findings
-from sluice_proxy.wire.expected import Note
+from sluice_proxy.wire.note import Note
 
 
 class Asked(Protocol):

@@ -14,32 +14,20 @@ from sluice_proxy.session.scripts import (
     rewrite,
 )
 from sluice_proxy.session.server import ServerConnection
+from sluice_proxy.session.statement import PREFIX, Statement, from_parse
 from sluice_proxy.session.statements import (
     CLIENT_LIMIT,
-    PREFIX,
     Change,
     ClientStatements,
     Closing,
     Naming,
     Preparing,
-    Statement,
     Untaking,
-    from_parse,
 )
 from sluice_proxy.wire import messages
-from sluice_proxy.wire.expected import (
-    BIND,
-    CLOSE,
-    EXECUTE,
-    PARSE,
-    QUERY,
-    QUIET,
-    SKIP,
-    SYNC,
-    TOO_LONG,
-    Note,
-)
+from sluice_proxy.wire.expected import BIND, CLOSE, EXECUTE, PARSE, QUERY, QUIET, SYNC, TOO_LONG
 from sluice_proxy.wire.framing import Frame
+from sluice_proxy.wire.note import SKIP, Note
 
 # Statement and portal by which the proxy itself runs an SQL PREPARE amid extended messages.
 _HELPER = PREFIX + b"prepare"

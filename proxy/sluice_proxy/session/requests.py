@@ -20,7 +20,7 @@ from sluice_proxy.session.preparing import Preparations
 from sluice_proxy.session.scripts import Edit, edited
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.session.settings import DEFAULTS, restore
-from sluice_proxy.session.statements import WITNESS
+from sluice_proxy.session.statement import WITNESS
 from sluice_proxy.session.suspects import EVERYBODY, doubted
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages, sql
@@ -34,11 +34,11 @@ from sluice_proxy.wire.expected import (
     GIVE,
     PARSE,
     QUERY,
-    SKIP,
     SYNC,
     TOO_LONG,
 )
 from sluice_proxy.wire.framing import Frame
+from sluice_proxy.wire.note import SKIP
 
 _uint32_at = Struct("!I").unpack_from
 

@@ -9,14 +9,9 @@ from dataclasses import dataclass, field
 
 from sluice_proxy.session.pinning import EXECUTE, PREPARE, Call, Effects, effects_of
 from sluice_proxy.session.settings import Settings
-from sluice_proxy.session.statements import (
-    Change,
-    ClientStatements,
-    ServerStatements,
-    Statement,
-    from_prepare,
-)
-from sluice_proxy.wire.expected import FORWARD, SKIP, Note
+from sluice_proxy.session.statement import Statement, from_prepare
+from sluice_proxy.session.statements import Change, ClientStatements, ServerStatements
+from sluice_proxy.wire.note import FORWARD, SKIP, Note
 
 
 @dataclass(frozen=True, slots=True)

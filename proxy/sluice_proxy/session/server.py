@@ -18,8 +18,9 @@ from sluice_proxy.session.state import SessionState
 from sluice_proxy.session.suspects import EVERYBODY, NOBODY
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages
-from sluice_proxy.wire.expected import CLOSE, QUERY, SKIP, TOO_LONG, ExpectedReplies, Note
+from sluice_proxy.wire.expected import CLOSE, QUERY, TOO_LONG, ExpectedReplies
 from sluice_proxy.wire.framing import is_unsolicited
+from sluice_proxy.wire.note import SKIP, Note
 
 _FUNCTIONS = Question(functions=True)
 _ROLLBACK = messages.query(b"ROLLBACK")

@@ -3,7 +3,8 @@
 from sluice_proxy.session.inspection import Findings, Question
 from sluice_proxy.session.pinning import PROVABLE, PinReason
 from sluice_proxy.session.settings import DEFAULTS, Settings
-from sluice_proxy.session.statements import PREFIX, ServerStatements
+from sluice_proxy.session.statement import PREFIX
+from sluice_proxy.session.statements import ServerStatements
 
 _NAMES_LIMIT = 200
 

@@ -12,6 +12,7 @@ from itertools import takewhile
 from typing import Final
 
 from sluice_proxy.wire import constants as c
+from sluice_proxy.wire.note import FORWARD, SKIP, Note
 
 PARSE: Final = 1
 PARSE_UNNAMED: Final = 2
@@ -27,8 +28,6 @@ FUNCTION: Final = 10
 COPY_END: Final = 11
 
 KIND: Final = 0x0F
-FORWARD: Final = 0
-SKIP: Final = 0x10
 # Somebody wants to know what becomes of it: the queue of notes has one for this entry.
 NOTED: Final = 0x20
 # Not even an error of it is for the client.
@@ -54,32 +53,6 @@ _ANSWERS: Final[dict[int, frozenset[int]]] = {
     c.PORTAL_SUSPENDED: frozenset((EXECUTE,)),
 }
 _ASYNCHRONOUS: Final = frozenset((c.PARAMETER_STATUS, c.NOTICE_RESPONSE, c.NOTIFICATION))
-
-
-class Note:
-    """Told what becomes of one request. `failed` and `completed` are for a Query alone."""
-
-    __slots__ = ()
-
-    def done(self) -> None:
-        """It succeeded; of a Query: its ReadyForQuery is here, whatever came before."""
-
-    def undone(self) -> None:
-        """The server refused it, or never looked at it."""
-
-    def failed(self) -> None:
-        """An ErrorResponse; ReadyForQuery follows."""
-
-    def completed(self) -> int:
-        """A CommandComplete of one of its statements: FORWARD or SKIP."""
-        return FORWARD
-
-    def row(self, values: list[bytes | None]) -> None:
-        """A DataRow of a request whose answer is skipped."""
-
-    def edit_error(self, code: bytes, value: bytes) -> bytes | None:
-        """A field of the ErrorResponse that the client gets; None leaves it out."""
-        return value
 
 
 class ExpectedReplies:

@@ -6,7 +6,8 @@ its letter. A `~` marks a request of the proxy's own, and an answer that must be
 """
 
 from sluice_proxy.wire import expected as x
-from sluice_proxy.wire.expected import FORWARD, SKIP, ExpectedReplies
+from sluice_proxy.wire.expected import ExpectedReplies
+from sluice_proxy.wire.note import FORWARD, SKIP
 
 REQUESTS = {
     "P": x.PARSE,

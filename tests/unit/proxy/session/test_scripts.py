@@ -17,13 +17,9 @@ from sluice_proxy.session.scripts import (
     rewrite,
 )
 from sluice_proxy.session.settings import DEFAULTS
-from sluice_proxy.session.statements import (
-    PREFIX,
-    ClientStatements,
-    ServerStatements,
-    from_parse,
-)
-from sluice_proxy.wire.expected import FORWARD, SKIP
+from sluice_proxy.session.statement import PREFIX, from_parse
+from sluice_proxy.session.statements import ClientStatements, ServerStatements
+from sluice_proxy.wire.note import FORWARD, SKIP
 
 KNOWN = from_parse(b"SELECT $1\0\0\0", DEFAULTS, NOTHING)
 

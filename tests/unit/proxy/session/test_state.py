@@ -4,7 +4,7 @@ from sluice_proxy.session.inspection import Findings, Question
 from sluice_proxy.session.pinning import NOTHING, PinReason
 from sluice_proxy.session.settings import DEFAULTS, settings
 from sluice_proxy.session.state import SessionState
-from sluice_proxy.session.statements import PREFIX, from_parse
+from sluice_proxy.session.statement import PREFIX, from_parse
 
 NOBODY = PinReason.NONE
 SET = settings({b"my.own": b"1", b"work_mem": b"2"})

@@ -5,18 +5,15 @@ import pytest
 from sluice_proxy.session import statements
 from sluice_proxy.session.pinning import NOTHING
 from sluice_proxy.session.settings import DEFAULTS, settings
+from sluice_proxy.session.statement import PREFIX, Statement, from_parse, from_prepare
 from sluice_proxy.session.statements import (
-    PREFIX,
     Change,
     ClientStatements,
     Closing,
     Naming,
     Preparing,
     ServerStatements,
-    Statement,
     Untaking,
-    from_parse,
-    from_prepare,
 )
 from sluice_proxy.wire import messages
 

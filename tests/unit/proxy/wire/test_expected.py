@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice_proxy.wire import expected as x
-from sluice_proxy.wire.expected import FORWARD, GIVE, SKIP, TOO_LONG, ExpectedReplies
+from sluice_proxy.wire.expected import GIVE, TOO_LONG, ExpectedReplies
+from sluice_proxy.wire.note import FORWARD, SKIP
 from sluice_testing.conversation import UNNAMED, converse, send
 
 SETTLED = {

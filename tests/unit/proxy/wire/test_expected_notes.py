@@ -3,7 +3,8 @@
 import pytest
 
 from sluice_proxy.wire import expected as x
-from sluice_proxy.wire.expected import FORWARD, NOTED, QUIET, SKIP, ExpectedReplies, Note
+from sluice_proxy.wire.expected import NOTED, QUIET, ExpectedReplies
+from sluice_proxy.wire.note import FORWARD, SKIP, Note
 from sluice_testing.conversation import REQUESTS, UNNAMED, converse, receive, send
 
 
