@@ -1,6 +1,7 @@
 """What makes two clients able to share a server connection."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 # Follows the client by SET on each new link; it can neither fail nor change a result.
 FOLLOWED = b"application_name"
@@ -21,3 +22,9 @@ class PoolKey:
 
     def __hash__(self) -> int:
         return self._hash
+
+
+@lru_cache(maxsize=1000)
+def shared_key(user: str, database: str) -> PoolKey:
+    """The key of all who share these: the very same object is found in a dict without comparing."""
+    return PoolKey(user, database)

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from sluice_proxy.pool.key import FOLLOWED, PoolKey
+from sluice_proxy.pool.key import FOLLOWED, PoolKey, shared_key
 from sluice_proxy.session.client_login import Login
 from sluice_proxy.session.inspection import Findings
 from sluice_proxy.session.settings import (
@@ -86,7 +86,7 @@ class Start:
             self.key = login.key
             self.lasting = settings(name)
         else:
-            self.key = PoolKey(login.key.user, login.key.database)
+            self.key = shared_key(login.key.user, login.key.database)
             self.lasting = settings({**profile.settings.values, **name})
         # Not to come back after a RESET: as if the client had run the initQuery itself.
         self.settings = settings({**profile.initial.values, **self.lasting.values})

@@ -17,7 +17,7 @@ from sluice_proxy.errors import (
     TLSRefused,
     Unreachable,
 )
-from sluice_proxy.pool.key import PoolKey
+from sluice_proxy.pool.key import PoolKey, shared_key
 from sluice_proxy.session.hub import Hub
 from sluice_proxy.session.inspection import Question, findings
 from sluice_proxy.session.neighbours import LoggedIn
@@ -133,7 +133,7 @@ class Connector:
 
     async def check(self, user: str, database: str) -> bool:
         """Logs in as this role, if there is room; the connection is one of the pool's then."""
-        key = PoolKey(user, database)
+        key = shared_key(user, database)
         if not self.hub.pools.reserve(key):
             return False
         await self._connect(key, 0.0)
