@@ -1,7 +1,8 @@
 """Compiles the typed modules of the proxy with mypyc: `python proxy/native.py FOLDER`.
 
 FOLDER gets a copy of the packages in which the modules of the hot path have a compiled twin beside
-their source. Python takes the twin; without one it runs the source. Needs mypy and a C compiler.
+their source. Python takes the twin; without one it runs the source: with PYTHONPATH=FOLDER any
+program or test runs by the twins. Needs mypy, setuptools and a C compiler.
 """
 
 import shutil

@@ -16,6 +16,7 @@ from sluice_proxy.drain import Drain
 from sluice_proxy.errors import ConfigError, ShuttingDown
 from sluice_proxy.metrics import Counters
 from sluice_proxy.report import Report
+from sluice_proxy.session import common
 from sluice_proxy.session.client_login import Door, Login
 from sluice_proxy.session.doorway import Doorway, Inside
 from sluice_proxy.session.hub import Hub
@@ -282,7 +283,12 @@ class App:
     def _announce(self, entrance: Entrance, admin: AdminServer) -> None:
         log.info(
             "listening",
-            extra={"proxy": self.config.name, "port": entrance.port, "admin_port": admin.port},
+            extra={
+                "proxy": self.config.name,
+                "port": entrance.port,
+                "admin_port": admin.port,
+                "compiled": not str(common.__file__).endswith(".py"),
+            },
         )
 
 

@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from sluice_proxy.admin.views import Gauges, PoolGauges
 from sluice_proxy.metrics import Counters
-from sluice_proxy.pool.pool import Pool
+from sluice_proxy.pool.single import Pool
 from sluice_proxy.session.hub import Hub
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.targets.health import TargetHealth

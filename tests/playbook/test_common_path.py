@@ -120,7 +120,11 @@ class Play:
     def state(self) -> list[dict[str, Any]]:
         everybody = [client.session for client in self.clients]
         servers = [side.connection for side, _ in self.theatre.servers]
-        return [dict(facts(one)) for one in (*everybody, *servers)]
+        kept = [dict(facts(one)) for one in (*everybody, *servers)]
+        by_number = {one.number: at for at, one in enumerate(everybody)}
+        by_pid = {one.pid: at for at, one in enumerate(everybody)}
+        held = [(by_number.get(one.last_client), by_pid.get(one.last_pid)) for one in servers]
+        return [*kept, {"held last by": held}]
 
 
 def differences(some: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[Any]:

@@ -8,13 +8,14 @@ room for a waiter, and a pool above its fair share gives way to one below it.
 import logging
 import math
 import random
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from sluice_proxy.errors import BorrowTimeout, InvariantError, ProxyError, ShuttingDown
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.pool.maintenance import Maintenance
 from sluice_proxy.pool.neighbours import Connector, Server, Waiter
+from sluice_proxy.pool.single import Pool
 
 log = logging.getLogger(__name__)
 
@@ -27,46 +28,6 @@ _CLOSING_PATIENCE = 1.0
 _TURN = 0.2
 # Seconds after which a drain takes an idle connection for one that clients can do without.
 _RESTED = 1.0
-
-
-class Pool:
-    """The server connections of one key, and who waits for one."""
-
-    __slots__ = (
-        "borrowed", "connecting", "failed_at", "failures", "idle", "key", "last_error", "waiters",
-    )  # fmt: skip
-
-    def __init__(self, key: PoolKey):
-        self.key = key
-        # The last one used is taken first: its caches are warm, and the others may age.
-        self.idle: deque[Server] = deque()
-        self.borrowed: set[Server] = set()
-        self.connecting = 0
-        self.waiters: OrderedDict[Waiter, float] = OrderedDict()
-        self.failures = 0
-        self.failed_at = 0.0
-        self.last_error: ProxyError | None = None
-
-    @property
-    def open(self) -> int:
-        return len(self.idle) + len(self.borrowed) + self.connecting
-
-    @property
-    def turn(self) -> float:
-        """Since when it is this pool's turn: who has just failed lets others try before it."""
-        return max(self.oldest_wait, self.failed_at)
-
-    @property
-    def oldest_wait(self) -> float:
-        """When the first in the queue began to wait; only asked when somebody waits."""
-        return next(iter(self.waiters.values()))
-
-    def __repr__(self) -> str:
-        return (
-            f"<Pool {self.key.user}@{self.key.database}: {len(self.idle)} idle, "
-            f"{len(self.borrowed)} borrowed, {self.connecting} connecting, "
-            f"{len(self.waiters)} waiting>"
-        )
 
 
 class Pools:

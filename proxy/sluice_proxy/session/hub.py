@@ -9,7 +9,7 @@ from typing import Protocol
 from sluice_proxy.errors import ErrorFields, ShuttingDown
 from sluice_proxy.metrics import Counters
 from sluice_proxy.pool.key import PoolKey
-from sluice_proxy.pool.neighbours import Connector
+from sluice_proxy.pool.neighbours import Connector, Server
 from sluice_proxy.pool.pool import Pools
 from sluice_proxy.session import pids
 from sluice_proxy.session.activity import Activity
@@ -48,6 +48,13 @@ _IDLE_TIMEOUT = ErrorFields(
 
 def _is_on_a_standby(server: ServerConnection) -> bool:
     return server.parameters.get(STANDBY) == b"on"
+
+
+def _ours(server: Server | None) -> ServerConnection | None:
+    """The pools know less of their connections than is true of them."""
+    if server is not None and not isinstance(server, ServerConnection):
+        raise TypeError(f"{server!r} is no server connection")
+    return server
 
 
 def _nobody_waits() -> None:
@@ -271,16 +278,10 @@ class Hub:
         return self._clock()
 
     def acquire(self, client: ClientSession) -> ServerConnection | None:
-        server = self.pools.acquire(client.key, client)
-        if server is not None and not isinstance(server, ServerConnection):
-            raise TypeError(f"{server!r} is no server connection")
-        return server
+        return _ours(self.pools.acquire(client.key, client))
 
     def take_idle(self, key: PoolKey) -> ServerConnection | None:
-        server = self.pools.take_idle(key)
-        if server is not None and not isinstance(server, ServerConnection):
-            raise TypeError(f"{server!r} is no server connection")
-        return server
+        return _ours(self.pools.take_idle(key))
 
     def give_up(self, client: ClientSession) -> None:
         self.pools.give_up(client.key, client)
