@@ -102,9 +102,9 @@ async def test_who_only_says_hello_is_tried_beside(dialling: Dialling) -> None:
         dialling.dialler.on_pods({pod.address: READY})
         assert await dialling.pod_of(dialling.client()) == pod.address
         dialling.dialler.on_hello(other.address)
-        await dialling.pod_of(dialling.client())
-        pods = {await dialling.pod_of(dialling.client()) for _ in range(2)}
-        assert pods == {pod.address, other.address}
+        async with asyncio.timeout(5):
+            while await dialling.pod_of(dialling.client()) != other.address:
+                pass
 
 
 async def test_the_latest_hellos_are_kept(dialling: Dialling) -> None:
