@@ -19,6 +19,8 @@ from sluice_proxy.session import common, statement
 from sluice_proxy.session.client import ClientSession
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.session.states import IDLE
+from sluice_proxy.wire import plain
+from sluice_proxy.wire.expected import ExpectedReplies
 from sluice_testing.playbook import CONVERSATIONS
 from sluice_testing.stage import (
     DONE,
@@ -54,7 +56,7 @@ STEPS = [step for steps in CONVERSATIONS.values() for step in steps]
 # Differ in any two theatres, or say by which way a session came here.
 UNLIKE = {
     "keeper", "last_client", "last_pid", "login", "number", "peer", "pid", "plan", "secret",
-    "key", "queries",
+    "key", "queries", "_entries", "_parses", "_plain", "_plain_parse", "_queue", "stretch",
 }  # fmt: skip
 KEPT = (
     "framer", "requests", "settings", "unnamed", "told", "expected", "session", "answers",
@@ -64,6 +66,10 @@ KEPT = (
 
 def facts(thing: Any) -> Iterator[tuple[str, Any]]:
     """What is kept of a client or a server connection, and of what belongs to it alone."""
+    if isinstance(thing, ExpectedReplies):
+        # Those of a plain request are only made if anybody looks.
+        yield "_queue", [*thing._entries, *thing._plain]
+        yield "_parses", [*thing._parses, *filter(None, [thing._plain_parse])]
     for name in dir(thing):
         if name.startswith("__") or name in UNLIKE or name in ("_lobby", "_login", "_start"):
             continue
@@ -78,16 +84,16 @@ def facts(thing: Any) -> Iterator[tuple[str, Any]]:
         elif name in KEPT and type(value).__module__.startswith("sluice_proxy."):
             yield from ((f"{name}.{inner}", fact) for inner, fact in facts(value))
         else:
-            yield name, plain(value)
+            yield name, simple(value)
 
 
-def plain(value: Any) -> Any:
+def simple(value: Any) -> Any:
     if isinstance(value, deque | list | tuple):
-        return [plain(one) for one in value]
+        return [simple(one) for one in value]
     if isinstance(value, set | frozenset):
-        return sorted(map(plain, value), key=repr)
+        return sorted(map(simple, value), key=repr)
     if isinstance(value, dict):
-        return [(plain(key), plain(one)) for key, one in value.items()]
+        return [(simple(key), simple(one)) for key, one in value.items()]
     if type(value).__module__.startswith("sluice_proxy."):
         return getattr(value, "name", None) or type(value).__name__
     return repr(value)
@@ -236,7 +242,7 @@ HEAD = msg("1") + msg("2") + ROWS
 def test_what_a_plain_answer_is(asked: bytes, answer: bytes, takes: bool) -> None:
     plan = common.plan_of(asked)
     assert plan >= 0
-    assert bool(common.status_of(answer, plan) in (ord("I"), ord("T"))) is takes
+    assert bool(plain.status_of(answer, plan) in (ord("I"), ord("T"))) is takes
 
 
 @pytest.mark.parametrize(
@@ -266,7 +272,7 @@ def test_what_a_plain_answer_is(asked: bytes, answer: bytes, takes: bool) -> Non
     ],
 )
 def test_what_is_no_plain_request(data: bytes) -> None:
-    assert common.plan_of(data) == common.NONE
+    assert common.plan_of(data) == plain.NONE
 
 
 def test_what_comes_amid_a_plain_request_goes_the_general_way() -> None:

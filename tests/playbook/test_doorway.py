@@ -1,8 +1,6 @@
 """A login driven by bytes: cut anywhere, ended anyhow, and counted as one thing."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
@@ -12,21 +10,11 @@ from sluice_proxy.session.client_login import Door, Login
 from sluice_proxy.session.doorway import Doorway, Inside
 from sluice_proxy.wire import messages, scram
 from sluice_proxy.wire.startup import CancelRequest
-from sluice_testing.stage import FakePeer, fields, query
+from sluice_testing.stage import FakeLoginPeer, fields, query
 
 VERIFIER = scram.derive_verifier("secret", b"0123456789abcdef", 4096)
 SSL = messages.SSL_REQUEST
 STARTUP = messages.startup([(b"user", b"app")])
-
-
-@dataclass
-class LoginPeer(FakePeer):
-    owner: Any = None
-    handshaker: Any = None
-    alpn: str | None = None
-
-    def start_tls(self, context: Any, handshaker: Any) -> None:
-        self.handshaker = handshaker
 
 
 class Entrance:
@@ -44,7 +32,7 @@ class Entrance:
             lambda request, done: self.cancelled.append((request, done)),
         )
         self.doorway = Doorway(door, "context", inside, self.counters, 0.0)
-        self.peer = LoginPeer()
+        self.peer = FakeLoginPeer()
         self.doorway.peer = self.peer
 
     def count(self) -> None:
@@ -111,7 +99,7 @@ def test_direct_tls() -> None:
     entrance = Entrance(requires_tls=True)
     entrance.doorway.on_direct_tls()
     assert entrance.peer.take() == b""
-    entrance.peer.alpn = "postgresql"
+    entrance.peer.agreed = "postgresql"
     entrance.peer.handshaker.on_secured("")
     entrance.sends(STARTUP)
     entrance.proves()
@@ -124,7 +112,7 @@ def test_direct_tls_that_is_none_of_ours_ends_without_a_word(certificate: bool) 
     entrance = Entrance(offers_tls=certificate)
     entrance.doorway.on_direct_tls()
     if certificate:
-        entrance.peer.alpn = "http/1.1"
+        entrance.peer.agreed = "http/1.1"
         entrance.peer.handshaker.on_secured("")
     assert entrance.peer.take() == b""
     assert entrance.peer.closed

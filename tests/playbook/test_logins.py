@@ -1,7 +1,5 @@
 """Who is at the door: who of them is a client, and for how long."""
 
-from dataclasses import dataclass, field
-
 import pytest
 
 from sluice_proxy.errors import ShuttingDown
@@ -11,21 +9,11 @@ from sluice_proxy.session.doorway import LOGIN_TIMEOUT, Doorway, Inside
 from sluice_proxy.session.logins import Logins
 from sluice_proxy.wire import messages, scram
 from sluice_testing.raw import GSS_ENCRYPTION_REQUEST
-from sluice_testing.stage import FakePeer, fields
+from sluice_testing.stage import FakeLoginPeer, fields
 
 VERIFIER = scram.derive_verifier("secret", b"0123456789abcdef", 4096)
 STARTUP = messages.startup([(b"user", b"app")])
 CANCEL = messages.cancel_request(7, b"key!")
-
-
-@dataclass
-class Peer(FakePeer):
-    owner: object = None
-    alpn: str | None = None
-    contexts: list[object] = field(default_factory=list)
-
-    def start_tls(self, context: object, handshaker: object) -> None:
-        self.contexts.append(context)
 
 
 class Hall:
@@ -43,8 +31,8 @@ class Hall:
     def count(self) -> None:
         self.came += 1
 
-    def accepts(self, *said: bytes) -> tuple[Doorway, Peer]:
-        doorway, peer = self.logins.begin(), Peer()
+    def accepts(self, *said: bytes) -> tuple[Doorway, FakeLoginPeer]:
+        doorway, peer = self.logins.begin(), FakeLoginPeer()
         doorway.peer = peer
         for data in said:
             peer.received += len(data)

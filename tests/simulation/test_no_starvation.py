@@ -9,13 +9,12 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 
 from sluice_proxy.errors import ProxyError
 from sluice_proxy.pool.key import PoolKey
-from sluice_proxy.pool.neighbours import Server
+from sluice_proxy.pool.neighbours import Server, Waiter
 from sluice_proxy.pool.pool import Pools
 
 HOLD = 0.02
@@ -24,22 +23,22 @@ GOODBYE = 0.01
 SECONDS = 60.0
 
 
-@dataclass(eq=False)
-class Connection:
-    load: "Load"
-    idle_since: float = 0.0
+class Connection(Server):
+    def __init__(self, load: "Load"):
+        self.load = load
+        self.idle_since = 0.0
 
     def close(self, reason: str) -> None:
         self.load.after(GOODBYE, self.load.closed)
 
 
-@dataclass(eq=False)
-class Client:
+class Client(Waiter):
     """Asks again as soon as it was served."""
 
-    load: "Load"
-    key: PoolKey
-    since: float = 0.0
+    def __init__(self, load: "Load", key: PoolKey):
+        self.load = load
+        self.key = key
+        self.since = 0.0
 
     def ask(self) -> None:
         self.since = self.load.now

@@ -1,7 +1,9 @@
 """Which server connections have served their time: decided by the clock it is given."""
 
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
+
+from sluice_proxy.pool.neighbours import Server
 
 IDLE_AFTER: Final = 300.0
 """Seconds without a client after which a connection is idle, as RDS Proxy counts it."""
@@ -17,13 +19,7 @@ _JITTER: Final = 0.1
 _INTERVAL: Final = 1.0
 
 
-class Resting(Protocol):
-    """What is to be known of a server connection."""
-
-    idle_since: float
-
-
-Connection = TypeVar("Connection", bound=Resting)
+Connection = TypeVar("Connection", bound=Server)
 
 
 class Maintenance:
@@ -36,31 +32,25 @@ class Maintenance:
         self._clock = clock
         self._dice = dice
         self._looked_at = clock()
-        self._born: dict[object, tuple[float, float]] = {}
-        self._retired: dict[object, str] = {}
         self.lifetime = LIFETIME
         # None until the server has told its max_connections.
         self.keep_idle: int | None = None
 
-    def admit(self, server: object) -> None:
+    def admit(self, server: Server) -> None:
         """A new connection."""
-        stretch = 1 + _JITTER * (2 * self._dice() - 1)
-        self._born[server] = (self._clock(), stretch)
+        server.born = self._clock()
+        server.stretch = 1 + _JITTER * (2 * self._dice() - 1)
+        server.retired = ""
 
-    def forget(self, server: object) -> None:
-        self._born.pop(server, None)
-        self._retired.pop(server, None)
-
-    def retire(self, server: object, reason: str) -> None:
+    def retire(self, server: Server, reason: str) -> None:
         """`server` serves nobody after its present client."""
-        self._retired.setdefault(server, reason)
+        server.retired = server.retired or reason
 
-    def verdict(self, server: object) -> str:
+    def verdict(self, server: Server) -> str:
         """Why `server` is not for another client; empty if it is."""
-        born, stretch = self._born[server]
-        if self._clock() >= born + self.lifetime * stretch:
+        if self._clock() >= server.born + self.lifetime * server.stretch:
             return "it has lived long enough"
-        return self._retired.get(server, "")
+        return server.retired
 
     def is_due(self) -> bool:
         """Whether it is time to look at idle connections again."""

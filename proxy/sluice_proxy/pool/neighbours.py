@@ -1,25 +1,40 @@
 """What the pools know of those whom they speak to: connections, clients, and who connects."""
 
+from abc import ABC, abstractmethod
 from typing import Protocol
+
+from mypy_extensions import mypyc_attr
 
 from sluice_proxy.errors import ProxyError
 from sluice_proxy.pool.key import PoolKey
 
 
-class Server(Protocol):
-    """What a pool knows of a server connection."""
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Server(ABC):
+    """What a pool knows of a server connection; `maintenance` notes its age, and more, here."""
+
+    __slots__ = ("born", "idle_since", "retired", "stretch")
 
     idle_since: float
+    born: float
+    stretch: float  # its own part of the lifetime that all have
+    retired: str  # why it serves nobody after its present client; empty if it does
 
+    @abstractmethod
     def close(self, reason: str) -> None:
         """Ends the connection; `Pools.closed` follows when the server has let go of it."""
 
 
-class Waiter(Protocol):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Waiter(ABC):
     """Somebody who waits for a server connection. Exactly one of the two is called, once."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def grant(self, server: Server) -> None: ...
 
+    @abstractmethod
     def refuse(self, error: ProxyError) -> None: ...
 
 

@@ -8,8 +8,8 @@ room for a waiter, and a pool above its fair share gives way to one below it.
 import logging
 import math
 import random
-from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from sluice_proxy.errors import BorrowTimeout, InvariantError, ProxyError, ShuttingDown
 from sluice_proxy.pool.key import PoolKey
@@ -17,17 +17,17 @@ from sluice_proxy.pool.maintenance import Maintenance
 from sluice_proxy.pool.neighbours import Connector, Server, Waiter
 from sluice_proxy.pool.single import Pool
 
-log = logging.getLogger(__name__)
+log: Final = logging.getLogger(__name__)
 
 # Seconds before an attempt that follows so many failures in a row.
-_BACK_OFF = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
+_BACK_OFF: Final = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 # Seconds after which a connection that was told to end is no longer counted on to make room.
-_CLOSING_PATIENCE = 1.0
+_CLOSING_PATIENCE: Final = 1.0
 # Seconds that a pool with less than its share of the budget waits for one with just its
 # share: with more pools than connections they take turns, and not one transaction each.
-_TURN = 0.2
+_TURN: Final = 0.2
 # Seconds after which a drain takes an idle connection for one that clients can do without.
-_RESTED = 1.0
+_RESTED: Final = 1.0
 
 
 class Pools:
@@ -50,7 +50,7 @@ class Pools:
         self._connector = connector
         self._clock = clock
         self._pools: dict[PoolKey, Pool] = {}
-        self._grants: deque[tuple[PoolKey, Waiter, Server]] = deque()
+        self._grants: list[tuple[PoolKey, Waiter, Server]] = []
         self._granting = False
         self._discarded_at = 0.0
         self.maintenance = Maintenance(clock, dice)
@@ -262,7 +262,8 @@ class Pools:
         self._granting = True
         try:
             while self._grants:
-                self._grant_one(*self._grants.popleft())
+                granted = self._grants.pop(0)
+                self._grant_one(granted[0], granted[1], granted[2])
         finally:
             self._granting = False
 
@@ -357,7 +358,6 @@ class Pools:
             self.waiting -= 1
 
     def _forget(self, pool: Pool, server: Server) -> None:
-        self.maintenance.forget(server)
         if server in pool.borrowed:
             pool.borrowed.discard(server)
         else:

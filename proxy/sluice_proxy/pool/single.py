@@ -1,6 +1,6 @@
 """One pool, as a value: the server connections of one key, and who waits for one."""
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 
 from sluice_proxy.errors import ProxyError
 from sluice_proxy.pool.key import PoolKey
@@ -17,7 +17,7 @@ class Pool:
     def __init__(self, key: PoolKey):
         self.key = key
         # The last one used is taken first: its caches are warm, and the others may age.
-        self.idle: deque[Server] = deque()
+        self.idle: list[Server] = []
         self.borrowed: set[Server] = set()
         self.connecting = 0
         self.waiters: OrderedDict[Waiter, float] = OrderedDict()

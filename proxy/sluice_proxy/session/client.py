@@ -15,14 +15,15 @@ from sluice_proxy.session.backlog import NOTHING, is_one_request, rebased, witho
 from sluice_proxy.session.client_login import Login
 from sluice_proxy.session.inspection import Findings
 from sluice_proxy.session.lobby import Lobby
-from sluice_proxy.session.peer import Peer
+from sluice_proxy.session.neighbours import Client
+from sluice_proxy.session.peer import Owner, Peer
 from sluice_proxy.session.profile import Profile, Start
 from sluice_proxy.session.requests import Requests
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.session.settings import Settings
 from sluice_proxy.session.states import GONE, GREETING, IDLE, LINKED, WAITING
 from sluice_proxy.wire import constants as c
-from sluice_proxy.wire import messages
+from sluice_proxy.wire import messages, plain
 from sluice_proxy.wire.framing import FROM_CLIENT, Frame, Framer
 from sluice_proxy.wire.sql import dotted_names
 
@@ -30,7 +31,7 @@ _CANCELED = ErrorFields("ERROR", "57014", "canceling statement due to user reque
 _numbers = count(1)
 
 
-class ClientSession:
+class ClientSession(Client, Owner):
     """A client from AuthenticationOk on. Bytes come in by `on_bytes`, go out by `peer`.
 
     `pid` and `secret` are the cancel key that the client was given. `leaving`: it said goodbye,
@@ -39,8 +40,8 @@ class ClientSession:
 
     __slots__ = (
         "_backlog", "_blocked", "_lobby", "_login", "_since", "_start", "encrypted", "final",
-        "framer", "key", "last_active", "leaving", "number", "peer", "pid", "plan", "requests",
-        "secret", "server", "settings", "stalled", "state", "told", "unnamed",
+        "framer", "key", "last_active", "number", "plan", "requests", "secret", "server",
+        "settings", "state",
     )  # fmt: skip
 
     def __init__(self, peer: Peer, login: Login, pid: int, secret: bytes, lobby: Lobby):
@@ -56,8 +57,7 @@ class ClientSession:
         self.framer = Framer(FROM_CLIENT, ClientProtocolError)
         self.requests = Requests()
         self._backlog = NOTHING
-        # What the backlog is, where that is plain (see `common`).
-        self.plan = common.NONE
+        self.plan = plain.NONE  # what the backlog is (see `common`)
         self._since = 0.0
         self._blocked = self.stalled = self.leaving = False
         self.state = GREETING
@@ -198,7 +198,7 @@ class ClientSession:
     def _forward(self, data: bytes, frames: list[Frame], rest: int, prefix: bytes = b"") -> None:
         server = self.server
         assert server is not None
-        server.plan = common.NONE
+        server.plan = plain.NONE
         leaves = bool(frames) and frames[-1][0] == c.TERMINATE
         last = frames.pop() if leaves else None
         whole = data if last is None else data[: last[1]]
@@ -299,7 +299,7 @@ class ClientSession:
         if self._blocked:
             server.peer.pause()
         (data, frames), self._backlog = self._backlog, NOTHING
-        if self.plan != common.NONE and common.is_clean(server, self):
+        if self.plan != plain.NONE and common.is_clean(server, self):
             common.link(self, server, data, self.plan)
             return
         if not frames:

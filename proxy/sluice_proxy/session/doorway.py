@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final
 
 from sluice_proxy.errors import AuthenticationFailed, ClientProtocolError, ProxyError, TLSRequired
 from sluice_proxy.metrics import Counters
@@ -18,7 +18,7 @@ from sluice_proxy.session.client_login import (
     Unwelcome,
     log_in,
 )
-from sluice_proxy.session.peer import Peer
+from sluice_proxy.session.peer import LoginPeer, Owner
 from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages, startup
 from sluice_proxy.wire.startup import CancelRequest, DirectTLS
@@ -29,18 +29,6 @@ log = logging.getLogger(__name__)
 LOGIN_TIMEOUT: Final = 60.0
 # A SCRAM message has a few hundred bytes; PostgreSQL takes 1024 (PG_MAX_SASL_MESSAGE_LENGTH).
 _MAX_PASSWORD_MESSAGE: Final = 2048
-
-
-class LoginPeer(Peer, Protocol):
-    """A peer that can go over to TLS, and that can be handed to another owner."""
-
-    owner: Any
-
-    @property
-    def alpn(self) -> str | None:
-        """The protocol that the TLS handshake agreed on."""
-
-    def start_tls(self, context: Any, handshaker: Any) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +43,7 @@ class Inside:
     on_cancel: Callable[[CancelRequest, Callable[[], None]], None]
 
 
-class Doorway:
+class Doorway(Owner):
     """The login of one client; `is_client` once it has said that it is one."""
 
     __slots__ = (
@@ -213,12 +201,3 @@ class Doorway:
             self._count_failure(None)
         self.done = True
         self._steps.close()
-
-    def on_hangup(self) -> None:
-        """Nothing to do: reading goes on to the end."""
-
-    def on_blocked(self) -> None:
-        """A login's answers are small."""
-
-    def on_drained(self) -> None:
-        """A login's answers are small."""

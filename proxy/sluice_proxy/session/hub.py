@@ -15,6 +15,7 @@ from sluice_proxy.session import pids
 from sluice_proxy.session.activity import Activity
 from sluice_proxy.session.client import ClientSession
 from sluice_proxy.session.client_login import Login
+from sluice_proxy.session.lobby import Lobby
 from sluice_proxy.session.neighbours import LoggedIn
 from sluice_proxy.session.peer import Peer
 from sluice_proxy.session.pinning import PinReason, excused
@@ -72,7 +73,7 @@ class Dialler(Connector, Protocol):
         """`done(sure)` follows once; not `sure`: the server may still get the request."""
 
 
-class Hub:
+class Hub(Lobby):
     """Every client and every server connection of one proxy.
 
     `clock` gives seconds, monotonic. Implements what `ClientSession` (Lobby) and

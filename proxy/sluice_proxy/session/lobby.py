@@ -1,9 +1,11 @@
 """What a client asks of the proxy as a whole."""
 
-from typing import TYPE_CHECKING, Protocol
+from abc import abstractmethod
+from typing import TYPE_CHECKING
 
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.session.client_login import Login
+from sluice_proxy.session.neighbours import Keeper
 from sluice_proxy.session.profile import Profile, Start
 from sluice_proxy.session.server import ServerConnection
 
@@ -11,29 +13,40 @@ if TYPE_CHECKING:
     from sluice_proxy.session.client import ClientSession
 
 
-class Lobby(Protocol):
-    """What a client asks of the proxy as a whole."""
+class Lobby(Keeper):
+    """What a client asks of the proxy as a whole, which keeps the server connections."""
 
+    @abstractmethod
     def now(self) -> float: ...
 
+    @abstractmethod
     def acquire(self, client: "ClientSession") -> ServerConnection | None: ...
 
+    @abstractmethod
     def take_idle(self, key: PoolKey) -> ServerConnection | None:
         """An idle server connection, borrowed by this; None where one would have to wait."""
 
+    @abstractmethod
     def give_up(self, client: "ClientSession") -> None: ...
 
+    @abstractmethod
     def orphan(self, server: ServerConnection, cut: bool) -> None: ...
 
+    @abstractmethod
     def profile(self, key: PoolKey) -> Profile | None:
         """How sessions with these startup parameters begin, if that is known."""
 
+    @abstractmethod
     def start(self, profile: Profile, login: Login) -> Start: ...
 
+    @abstractmethod
     def learn_profile(self, key: PoolKey, profile: Profile) -> None: ...
 
+    @abstractmethod
     def borrowed(self, waited: float) -> None: ...
 
+    @abstractmethod
     def unused(self, server: ServerConnection) -> None: ...
 
+    @abstractmethod
     def gone(self, client: "ClientSession") -> None: ...

@@ -3,6 +3,8 @@
 Nothing is answered here: every ParseComplete and every error is the server's own.
 """
 
+from typing import Final
+
 from sluice_proxy.session.pinning import NOTHING, Call, Effects, PinReason
 from sluice_proxy.session.renaming import Span, name_in, renamed
 from sluice_proxy.session.scripts import (
@@ -32,7 +34,7 @@ from sluice_proxy.wire.note import SKIP, Note
 # Statement and portal by which the proxy itself runs an SQL PREPARE amid extended messages.
 _HELPER = PREFIX + b"prepare"
 
-_NO_STATEMENT: tuple[Effects, Statement | None] = (NOTHING, None)
+_NO_STATEMENT: Final[tuple[Effects, Statement | None]] = (NOTHING, None)
 
 Edits = list[Edit]
 

@@ -94,7 +94,7 @@ class Requests:
     def _judged(self, server: ServerConnection, frame: Frame, data: bytes) -> Effects:
         """The same, and what does not stand in the text."""
         effects = server.suspects.judge(self.effects(data, frame), data[frame[1] : frame[2]])
-        if server.session.settings.hides_temporary:
+        if server.session.hides_temporary:
             return doubted(effects, b"", ())
         return effects
 

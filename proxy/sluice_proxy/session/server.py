@@ -4,20 +4,21 @@ from collections.abc import Callable
 
 from sluice_proxy.errors import ErrorFields
 from sluice_proxy.pool.key import PoolKey
+from sluice_proxy.pool.neighbours import Server
 from sluice_proxy.session import common
 from sluice_proxy.session.answers import Answers
 from sluice_proxy.session.asking import Inspection, Replay, Restore, StartInspection
 from sluice_proxy.session.cleaning import Step, next_step
 from sluice_proxy.session.inspection import Findings, Question
 from sluice_proxy.session.neighbours import Client, Keeper, LoggedIn
-from sluice_proxy.session.peer import Peer
+from sluice_proxy.session.peer import Owner, Peer
 from sluice_proxy.session.pinning import PinReason
 from sluice_proxy.session.release import may_release
 from sluice_proxy.session.settings import Settings, changes, replay
 from sluice_proxy.session.state import SessionState
 from sluice_proxy.session.suspects import EVERYBODY, NOBODY
 from sluice_proxy.wire import constants as c
-from sluice_proxy.wire import messages
+from sluice_proxy.wire import messages, plain
 from sluice_proxy.wire.expected import CLOSE, QUERY, TOO_LONG, ExpectedReplies
 from sluice_proxy.wire.framing import is_unsolicited
 from sluice_proxy.wire.note import SKIP, Note
@@ -27,7 +28,7 @@ _ROLLBACK = messages.query(b"ROLLBACK")
 _DISCARD_ALL = messages.query(b"DISCARD ALL")
 
 
-class ServerConnection:
+class ServerConnection(Server, Owner):
     """A logged-in server connection. Bytes come in by `on_bytes`, go out by `peer`.
 
     `parameters` are the ParameterStatus reports.
@@ -35,7 +36,7 @@ class ServerConnection:
 
     __slots__ = (
         "_discarding", "_started", "_unsure", "answers", "blocked", "cancels", "client", "closing",
-        "delayed", "expected", "foreign", "idle_since", "keeper", "key", "last_client", "last_pid",
+        "delayed", "expected", "foreign", "keeper", "key", "last_client", "last_pid",
         "linked_at", "login", "orphaned_at", "parameters", "peer", "plan", "session",
         "slot_foreign", "slot_ready", "suspect", "suspects",
     )  # fmt: skip
@@ -62,7 +63,7 @@ class ServerConnection:
         self.foreign = True
         self.linked_at = 0  # `expected.sent` when it came
         # What is under way, where that is plain (see `common`).
-        self.plan = common.NONE
+        self.plan = plain.NONE
         # Functions that change the session behind a text.
         self.suspects = NOBODY
         self.idle_since = 0.0
@@ -106,7 +107,7 @@ class ServerConnection:
     def link(self, client: Client, number: int, wanted: Settings) -> bytes:
         """`client` holds this connection from now on; what to send before its first message."""
         self.client = client
-        self.plan = common.NONE
+        self.plan = plain.NONE
         self.expected.unnamed = client.unnamed
         self.expected.answered = self.expected.sent
         self.slot_ready = False
@@ -221,7 +222,7 @@ class ServerConnection:
         """A read from the server: at most one write to the client comes of it."""
         if self.closing or (self.plan >= 0 and common.pass_on(self, data)):
             return
-        self.plan = common.NONE
+        self.plan = plain.NONE
         answers = self.answers
         rest = answers.remain
         data, frames = answers.frame(data)
@@ -384,9 +385,6 @@ class ServerConnection:
             client.on_released()
         else:
             client.on_server_lost(told=self.answers.told_fatal or self.answers.mid_message)
-
-    def on_hangup(self) -> None:
-        """The rest is read when the client has room for it."""
 
     def on_blocked(self) -> None:
         self.blocked = True

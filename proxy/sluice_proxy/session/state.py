@@ -17,12 +17,13 @@ class SessionState:
     """
 
     __slots__ = (
-        "_guessed", "_in_vain", "_look", "_names", "_patient", "asked", "functions_due", "pins",
-        "prepared", "settings", "sure", "taken", "touched",
+        "_guessed", "_in_vain", "_look", "_names", "_patient", "asked", "functions_due",
+        "hides_temporary", "pins", "prepared", "settings", "sure", "taken", "touched",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.settings = DEFAULTS
+        self.hides_temporary = DEFAULTS.hides_temporary
         self.prepared = ServerStatements()
         # Names of statements that must be closed before another request.
         self.taken: list[bytes] = []
@@ -59,6 +60,7 @@ class SessionState:
     def become(self, settings: Settings) -> None:
         """These are its parameters now."""
         self.settings = settings
+        self.hides_temporary = settings.hides_temporary
         self.prepared.read_under(None if self.touched else settings.meaning)
 
     def pin(self, reasons: PinReason) -> PinReason:
@@ -104,7 +106,7 @@ class SessionState:
         """What the catalogs said."""
         self.asked = None
         if question.settings:
-            if found.settings.hides_temporary and not self.settings.hides_temporary:
+            if found.settings.hides_temporary and not self.hides_temporary:
                 # What the client has sent meanwhile was judged by the settings before.
                 self._guessed = True
             self.become(found.settings)

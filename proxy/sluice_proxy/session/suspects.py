@@ -7,6 +7,7 @@ holds one of them may do anything: what it did is looked for when its transactio
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from sluice_proxy.session.pinning import Effects
 from sluice_proxy.wire import messages, sql
@@ -61,9 +62,9 @@ class Suspects:
         return doubted(effects, text, self.parameters)
 
 
-NOBODY = Suspects(None)
+NOBODY: Final = Suspects(None)
 # What is not known yet may be anything.
-EVERYBODY = Suspects(re.compile(b""))
+EVERYBODY: Final = Suspects(re.compile(b""))
 
 
 def doubted(effects: Effects, text: bytes, parameters: tuple[bytes, ...]) -> Effects:

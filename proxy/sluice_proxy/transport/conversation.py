@@ -5,14 +5,18 @@ from struct import Struct
 from typing import Final
 
 from sluice_proxy.errors import ServerProtocolError, ServerUnavailable
+from sluice_proxy.session.peer import Owner
 
 _int32_at = Struct("!i").unpack_from
 # During a login a server sends small messages only.
 _MAX_MESSAGE: Final = 1 << 20
 
 
-class Conversation:
-    """Owner of a Stream for the time of a login. `rest` is what was read too much."""
+class Conversation(Owner):
+    """Owner of a Stream for the time of a login. `rest` is what was read too much.
+
+    Reading goes on to the end, and what is sent is small: the rest needs no answer.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop):
         self._loop = loop
@@ -66,18 +70,6 @@ class Conversation:
     def on_secured(self, error: str) -> None:
         if not self._secured.done():
             self._secured.set_result(error)
-
-    def on_broken(self) -> None:
-        """`on_closed` follows."""
-
-    def on_hangup(self) -> None:
-        """Reading goes on to the end."""
-
-    def on_blocked(self) -> None:
-        """What is sent here is small."""
-
-    def on_drained(self) -> None:
-        """What is sent here is small."""
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

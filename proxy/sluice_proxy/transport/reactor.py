@@ -12,7 +12,9 @@ import logging
 import select
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
+
+from mypy_extensions import mypyc_attr, trait
 
 log = logging.getLogger(__name__)
 
@@ -23,16 +25,22 @@ _EVERYTHING: Final = READABLE | WRITABLE | select.EPOLLRDHUP | select.EPOLLET
 
 # Events taken at one time; those of the event loop's own descriptors are among them.
 _BATCH: Final = 256
+_monotonic: Final = time.monotonic
 _FOR_EVER: Final = float("inf")
 
 Event = tuple[int, int]
 """Descriptor and mask, as epoll tells them."""
 
 
-class Handler(Protocol):
+@mypyc_attr(allow_interpreted_subclasses=True)
+@trait
+class Handler:
     """What wants to know about one descriptor."""
 
-    def on_events(self, mask: int) -> None: ...
+    __slots__ = ()
+
+    def on_events(self, mask: int) -> None:
+        """What epoll says of it."""
 
     def on_failure(self) -> None:
         """`on_events` raised: nothing of this descriptor can be relied on."""
@@ -46,7 +54,7 @@ class Reactor:
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop
-        self.now = time.monotonic()
+        self.now = _monotonic()
         self.epoll = select.epoll()
         self.stirred = False
         self._handlers: dict[int, Handler] = {}
@@ -83,12 +91,12 @@ class Reactor:
         Returns the events of descriptors that have no handler. None is for ever.
         """
         self.stirred = False
-        self.now = time.monotonic()
+        self.now = _monotonic()
         until = _FOR_EVER if seconds is None else self.now + seconds
         while True:
             left = 0.0 if self._again else until - self.now
             events = self.epoll.poll(None if left == _FOR_EVER else max(left, 0.0), _BATCH)
-            self.now = time.monotonic()
+            self.now = _monotonic()
             others = self._dispatch(events)
             if others or self.stirred or self.now >= until:
                 return others

@@ -7,12 +7,13 @@ import ssl
 from collections import deque
 from typing import Final, Protocol
 
-from sluice_proxy.transport.reactor import HANGUP, READABLE, Reactor
+from sluice_proxy.session.peer import LoginPeer, Owner
+from sluice_proxy.transport import descriptors
+from sluice_proxy.transport.descriptors import READ_SIZE
+from sluice_proxy.transport.reactor import HANGUP, READABLE, Handler, Reactor
 
 log = logging.getLogger(__name__)
 
-# One read. Well below malloc's threshold for mmap, which would cost two system calls more.
-READ_SIZE: Final = 16384
 # Reads in a row from one connection before others get their turn.
 READS_PER_TURN: Final = 8
 # Bytes that wait to be sent above which the other side is told to pause, and below which
@@ -23,30 +24,13 @@ LOW_WATER: Final = 16384
 LINGER: Final = 5.0
 
 
-class Owner(Protocol):
-    """Who is told about a stream."""
-
-    def on_bytes(self, data: bytes) -> None: ...
-
-    def on_closed(self) -> None: ...
-
-    def on_hangup(self) -> None: ...
-
-    def on_blocked(self) -> None: ...
-
-    def on_drained(self) -> None: ...
-
-    def on_broken(self) -> None:
-        """One of the others raised; `on_closed` follows."""
-
-
 class Handshaker(Protocol):
     """Who is told how a TLS handshake ended; `error` is empty when it succeeded."""
 
     def on_secured(self, error: str) -> None: ...
 
 
-class Stream:
+class Stream(LoginPeer, Handler):
     """A connected socket in the reactor; what sessions know as their Peer.
 
     `close` sends what is left, then waits for the other side to hang up (at most
@@ -67,13 +51,10 @@ class Stream:
         "_shut",
         "_sock",
         "_tls",
-        "address",
         "buffered",
         "closed",
         "distrusted",
         "linger",
-        "owner",
-        "received",
     )  # fmt: skip
 
     def __init__(self, reactor: Reactor, sock: socket.socket, address: str, owner: Owner):
@@ -139,11 +120,11 @@ class Stream:
                     self.owner.on_hangup()
                 return
             try:
-                data = self._sock.recv(READ_SIZE)
-            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                return
+                data = self._receive()
             except (OSError, ValueError) as error:
                 self._fail(error)
+                return
+            if data is None:
                 return
             if not data:
                 self._drop()
@@ -160,6 +141,15 @@ class Stream:
                 # once announced, is not announced again.
                 return
         self._come_again()
+
+    def _receive(self) -> bytes | None:
+        """None while there is nothing."""
+        if self._tls is None:
+            return descriptors.receive(self._fd)
+        try:
+            return self._tls.recv(READ_SIZE)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
 
     def _come_again(self) -> None:
         if not self._pending:
@@ -191,8 +181,10 @@ class Stream:
 
     def _send(self, data: bytes | memoryview) -> int:
         try:
-            return self._sock.send(data)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            if self._tls is None:
+                return descriptors.send(self._fd, data)
+            return self._tls.send(data)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0
         except (OSError, ValueError) as error:
             self._fail_soon(error)
@@ -331,20 +323,10 @@ class Stream:
         owner.on_closed()
 
 
-class _Nobody:
+class _Nobody(Owner):
     """Owner of a stream that is closed."""
 
-    def on_bytes(self, data: bytes) -> None: ...
-
-    def on_closed(self) -> None: ...
-
-    def on_hangup(self) -> None: ...
-
-    def on_blocked(self) -> None: ...
-
-    def on_drained(self) -> None: ...
-
-    def on_broken(self) -> None: ...
+    __slots__ = ()
 
 
 _NOBODY: Final = _Nobody()

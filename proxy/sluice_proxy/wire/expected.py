@@ -43,6 +43,7 @@ TOO_LONG: Final = b""
 # After an error in one of these the server reads on to the next Sync.
 _EXTENDED: Final = frozenset((PARSE, PARSE_UNNAMED, BIND, DESCRIBE, EXECUTE, CLOSE, CLOSE_UNNAMED))
 _ENDED_BY_READY: Final = frozenset((SYNC, QUERY, FUNCTION))
+_QUERY: Final = (QUERY,)
 _PIPELINE: Final = (PARSE_UNNAMED, BIND, EXECUTE, SYNC)
 _DESCRIBED_PIPELINE: Final = (PARSE_UNNAMED, BIND, DESCRIBE, EXECUTE, SYNC)
 _COPIES: Final = frozenset((EXECUTE, QUERY))
@@ -67,9 +68,11 @@ class ExpectedReplies:
 
     __slots__ = (
         "_copied",
+        "_entries",
         "_notes",
         "_parses",
-        "_queue",
+        "_plain",
+        "_plain_parse",
         "_sync_in_copy",
         "answered",
         "copy_in",
@@ -81,8 +84,11 @@ class ExpectedReplies:
     )
 
     def __init__(self) -> None:
-        self._queue: deque[int] = deque()
+        self._entries: deque[int] = deque()
         self._parses: deque[bytes] = deque()
+        # A plain request, alone: what its entries are, which are only made if anybody looks.
+        self._plain: tuple[int, ...] = ()
+        self._plain_parse = b""
         self._notes: deque[Note] = deque()
         self.sent = 0
         self.answered = 0
@@ -95,6 +101,19 @@ class ExpectedReplies:
         # open, even when each of them has been answered.
         self.unsynced = False
         self.unnamed: bytes | None = None
+
+    @property
+    def _queue(self) -> deque[int]:
+        if self._plain:
+            self._entries.extend(self._plain)
+            if self._plain_parse:
+                self._parses.append(self._plain_parse)
+            self._forget_plain()
+        return self._entries
+
+    def _forget_plain(self) -> None:
+        self._plain = ()
+        self._plain_parse = b""
 
     @property
     def settled(self) -> bool:
@@ -192,20 +211,24 @@ class ExpectedReplies:
 
     def push_query(self) -> None:
         """A Query was sent, where nothing is under way."""
-        self._queue.append(QUERY)
+        self._plain = _QUERY
         self.sent += 1
 
     def push_pipeline(self, parse: bytes, described: bool) -> None:
         """The same of `parse` for the unnamed statement, Bind, perhaps Describe, Execute, Sync."""
-        self._parses.append(parse)
-        self._queue.extend(_DESCRIBED_PIPELINE if described else _PIPELINE)
+        self._plain = _DESCRIBED_PIPELINE if described else _PIPELINE
+        self._plain_parse = parse
         self.sent += 1
 
     def settle_plain(self) -> None:
         """Such a request has its whole answer, and no error was in it."""
-        self._queue.clear()
+        if self._plain:
+            self.unnamed = self._plain_parse or None
+            self._forget_plain()
+        else:
+            self.unnamed = self._parses.popleft() if self._parses else None
+            self._entries.clear()
         self.answered += 1
-        self.unnamed = self._parses.popleft() if self._parses else None
 
     def push_copy_end(self) -> None:
         """CopyDone or CopyFail was sent."""

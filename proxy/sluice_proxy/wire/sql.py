@@ -7,8 +7,7 @@ Query bytes are never decoded: any client encoding that is a superset of ASCII w
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 # Words that matter only as the first of a statement.
 _FIRST = rb"(?:set|reset|prepare|listen|load|do|deallocate|discard|drop|close|unlisten|create)\b"
@@ -94,15 +93,26 @@ def harmless(text: bytes) -> bool:
     No word above has a digit, and each stands there in one piece: without its digits a text shows
     whatever it showed with them.
     """
-    if len(text) > _REMEMBERED:
-        return not may_leave_state(text)
-    return not _may_leave_state(text.translate(None, _DIGITS))
+    shape = text.translate(None, _DIGITS)
+    known = _harmless.get(shape)
+    return _judge(shape) if known is None else known
 
 
-_DIGITS = b"0123456789"
-# Bytes of a text above which nothing is remembered of it.
-_REMEMBERED = 1000
-_may_leave_state = lru_cache(maxsize=2048)(may_leave_state)
+def _judge(shape: bytes) -> bool:
+    verdict = not may_leave_state(shape)
+    if len(shape) <= _REMEMBERED:
+        if len(_harmless) >= _SHAPES:
+            # Whatever is in use comes back at its next use.
+            _harmless.clear()
+        _harmless[shape] = verdict
+    return verdict
+
+
+_DIGITS: Final = b"0123456789"
+# Bytes of a text above which nothing is remembered of it, and how many are.
+_REMEMBERED: Final = 1000
+_SHAPES: Final = 2048
+_harmless: Final[dict[bytes, bool]] = {}
 
 
 def may_leave_state_within(piece: bytes) -> bool:

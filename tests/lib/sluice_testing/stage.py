@@ -2,7 +2,8 @@
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 from sluice_proxy.metrics import Counters
 from sluice_proxy.pool.key import PoolKey
@@ -10,6 +11,7 @@ from sluice_proxy.session.client import ClientSession
 from sluice_proxy.session.client_login import Login
 from sluice_proxy.session.hub import Hub
 from sluice_proxy.session.neighbours import LoggedIn
+from sluice_proxy.session.peer import LoginPeer, Owner, Peer
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.wire.startup import CancelRequest
 
@@ -104,16 +106,16 @@ def fields(data: bytes) -> dict[str, str]:
     return {part[:1].decode(): part[1:].decode() for part in body if part}
 
 
-@dataclass
-class FakePeer:
+class FakePeer(Peer):
     """Keeps what is written until a test takes it."""
 
-    address: str = "client:1"
-    written: bytearray = field(default_factory=bytearray)
-    writes: int = 0
-    paused: bool = False
-    closed: bool = False
-    received: int = 0
+    def __init__(self, address: str = "client:1"):
+        self.address = address
+        self.received = 0
+        self.written = bytearray()
+        self.writes = 0
+        self.paused = False
+        self.closed = False
 
     def write(self, data: bytes) -> None:
         assert not self.closed, "nothing is written after the end"
@@ -137,6 +139,25 @@ class FakePeer:
         self.written.clear()
         self.writes = 0
         return data
+
+
+class FakeLoginPeer(FakePeer, LoginPeer):
+    """The same of a client that logs in; keeps what is asked of TLS."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.owner = Owner()
+        self.agreed: str | None = None
+        self.contexts: list[object] = []
+        self.handshaker: Any = None
+
+    @property
+    def alpn(self) -> str | None:
+        return self.agreed
+
+    def start_tls(self, context: object, handshaker: object) -> None:
+        self.contexts.append(context)
+        self.handshaker = handshaker
 
 
 class FakeDialler:

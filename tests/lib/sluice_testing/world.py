@@ -1,11 +1,10 @@
 """Pools with what they ask of the world outside: a connector, a clock, and who waits."""
 
 from collections import deque
-from dataclasses import dataclass, field
 
 from sluice_proxy.errors import ProxyError, ServerUnavailable
 from sluice_proxy.pool.key import PoolKey
-from sluice_proxy.pool.neighbours import Server
+from sluice_proxy.pool.neighbours import Server, Waiter
 from sluice_proxy.pool.pool import Pools
 
 A = PoolKey("a", "db")
@@ -13,25 +12,25 @@ B = PoolKey("b", "db")
 C = PoolKey("c", "db")
 
 
-@dataclass(eq=False)
-class FakeServer:
+class FakeServer(Server):
     """A server connection; `reasons` says why it was told to close."""
 
-    key: PoolKey
-    idle_since: float = 0.0
-    reasons: list[str] = field(default_factory=list)
+    def __init__(self, key: PoolKey):
+        self.key = key
+        self.idle_since = 0.0
+        self.reasons: list[str] = []
 
     def close(self, reason: str) -> None:
         self.reasons.append(reason)
 
 
-@dataclass(eq=False)
-class FakeWaiter:
+class FakeWaiter(Waiter):
     """Exactly one of `server` and `error` is ever set, once."""
 
-    key: PoolKey
-    server: Server | None = None
-    error: ProxyError | None = None
+    def __init__(self, key: PoolKey):
+        self.key = key
+        self.server: Server | None = None
+        self.error: ProxyError | None = None
 
     def grant(self, server: Server) -> None:
         assert self.server is None

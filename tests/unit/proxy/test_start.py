@@ -5,11 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mypy_extensions
 import pytest
 
 import sluice_proxy
 
-PACKAGES = Path(sluice_proxy.__file__).parents[1]
+# What the image has.
+PACKAGES = Path(sluice_proxy.__file__).parents[1], Path(mypy_extensions.__file__).parent
 
 # Slow to import, and needed by nothing that a client waits for.
 NEVER = {
@@ -27,7 +29,7 @@ def imported(module: str) -> set[str]:
     """Every module that is there after it; without `site`, as the image has no .pth files."""
     done = subprocess.run(
         [sys.executable, "-S", "-c", f"import sys, {module}; print(*sys.modules)"],
-        env={**os.environ, "PYTHONPATH": str(PACKAGES)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, PACKAGES))},
         check=True,
         stdout=subprocess.PIPE,
         text=True,

@@ -5,14 +5,17 @@ from dataclasses import dataclass, field
 import pytest
 
 from sluice_proxy.pool.maintenance import IDLE_AFTER, IDLE_AFTER_IF_NONE_STAYS, Maintenance
+from sluice_proxy.pool.neighbours import Server
 
 
-@dataclass(eq=False)
-class Connection:
+class Connection(Server):
     """Known by its identity alone, as server connections are."""
 
-    name: str
-    idle_since: float = 0.0
+    def __init__(self, name: str, idle_since: float):
+        self.name = name
+        self.idle_since = idle_since
+
+    def close(self, reason: str) -> None: ...
 
 
 @dataclass
@@ -60,7 +63,6 @@ def test_who_is_retired_serves_nobody_else_and_the_first_reason_stays() -> None:
     world.maintenance.retire(server, "its address is gone")
     world.maintenance.retire(server, "something else")
     assert world.maintenance.verdict(server) == "its address is gone"
-    world.maintenance.forget(server)
     world.maintenance.admit(server)
     assert world.maintenance.verdict(server) == ""
 

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from sluice_proxy.transport.loop import ReactorLoop
+from sluice_proxy.transport.reactor import Handler
 
 LONG = 5.0
 """Seconds for which the loop would wait if nobody told it of anything."""
 
 
-class Connection:
+class Connection(Handler):
     """One end in the reactor, of which `on_bytes` is called for what comes; `far` is the other."""
 
     def __init__(self) -> None:
@@ -37,7 +38,7 @@ class Connection:
         self.far.close()
 
 
-class Again:
+class Again(Handler):
     """What wants another turn, and is told of it."""
 
     def __init__(self, told: Callable[[], object]):
