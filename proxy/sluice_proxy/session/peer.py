@@ -33,6 +33,11 @@ class Owner:
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
+class UncompiledOwner(Owner):
+    """Where a class that is never compiled begins: only compiled ones may have a trait."""
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Peer(ABC):
     """The other end of one connection. Nothing here waits; nothing here raises.
 

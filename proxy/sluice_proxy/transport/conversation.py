@@ -5,14 +5,14 @@ from struct import Struct
 from typing import Final
 
 from sluice_proxy.errors import ServerProtocolError, ServerUnavailable
-from sluice_proxy.session.peer import Owner
+from sluice_proxy.session.peer import UncompiledOwner
 
 _int32_at = Struct("!i").unpack_from
 # During a login a server sends small messages only.
 _MAX_MESSAGE: Final = 1 << 20
 
 
-class Conversation(Owner):
+class Conversation(UncompiledOwner):
     """Owner of a Stream for the time of a login. `rest` is what was read too much.
 
     Reading goes on to the end, and what is sent is small: the rest needs no answer.

@@ -7,7 +7,7 @@ from typing import Final
 
 from sluice_proxy.errors import ClientProtocolError
 from sluice_proxy.session.doorway import LOGIN_TIMEOUT
-from sluice_proxy.transport.reactor import HANGUP, Handler, Reactor
+from sluice_proxy.transport.reactor import HANGUP, Reactor, UncompiledHandler
 from sluice_proxy.wire.proxy_header import MAX_LENGTH, answer, header_length, parse
 
 log = logging.getLogger(__name__)
@@ -16,7 +16,7 @@ HEADER_TIMEOUT: Final = LOGIN_TIMEOUT
 """Seconds for a header; an activator sends it at once, and nobody else may come."""
 
 
-class Introduction(Handler):
+class Introduction(UncompiledHandler):
     """Stands in the reactor for a connection until its PROXY header was checked and answered.
 
     Then the connection is `on_client`'s, with the client's own address. Just the header is

@@ -3,12 +3,12 @@
 import socket
 from collections.abc import Callable
 
-from sluice_proxy.transport.reactor import Handler, Reactor
+from sluice_proxy.transport.reactor import Reactor, UncompiledHandler
 from sluice_proxy.transport.stream import Stream
 from sluice_proxy.wire import constants as c
 
 
-class Knock(Handler):
+class Knock(UncompiledHandler):
     """Stands in for a Stream in the reactor until the first byte can be looked at.
 
     It is not taken: OpenSSL reads the handshake from the socket, from its begin.

@@ -46,6 +46,11 @@ class Handler:
         """`on_events` raised: nothing of this descriptor can be relied on."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
+class UncompiledHandler(Handler):
+    """Where a class that is never compiled begins: only compiled ones may have a trait."""
+
+
 class Reactor:
     """Dispatches readiness to handlers. `now` is the monotonic time of the present turn.
 

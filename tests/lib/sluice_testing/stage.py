@@ -11,7 +11,7 @@ from sluice_proxy.session.client import ClientSession
 from sluice_proxy.session.client_login import Login
 from sluice_proxy.session.hub import Hub
 from sluice_proxy.session.neighbours import LoggedIn
-from sluice_proxy.session.peer import LoginPeer, Owner, Peer
+from sluice_proxy.session.peer import LoginPeer, Peer, UncompiledOwner
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.wire.startup import CancelRequest
 
@@ -146,7 +146,7 @@ class FakeLoginPeer(FakePeer, LoginPeer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.owner = Owner()
+        self.owner = UncompiledOwner()
         self.agreed: str | None = None
         self.contexts: list[object] = []
         self.handshaker: Any = None

@@ -9,7 +9,7 @@ import pytest
 from sluice_proxy.transport import introduction
 from sluice_proxy.transport.introduction import Introduction
 from sluice_proxy.transport.loop import ReactorLoop
-from sluice_proxy.transport.reactor import Handler
+from sluice_proxy.transport.reactor import UncompiledHandler
 from sluice_proxy.wire.proxy_header import answer, header
 
 UID, NONCE = "5a1c7a0e", bytes(range(16))
@@ -89,7 +89,7 @@ async def test_the_connection_is_free_for_another_handler(port: Port) -> None:
     await port.says(HEADER)
     seen: list[int] = []
 
-    class Next(Handler):
+    class Next(UncompiledHandler):
         def on_events(self, mask: int) -> None:
             seen.append(mask)
 

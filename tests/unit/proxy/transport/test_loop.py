@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from sluice_proxy.transport.loop import ReactorLoop
-from sluice_proxy.transport.reactor import Handler
+from sluice_proxy.transport.reactor import UncompiledHandler
 
 LONG = 5.0
 """Seconds for which the loop would wait if nobody told it of anything."""
 
 
-class Connection(Handler):
+class Connection(UncompiledHandler):
     """One end in the reactor, of which `on_bytes` is called for what comes; `far` is the other."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Connection(Handler):
         self.far.close()
 
 
-class Again(Handler):
+class Again(UncompiledHandler):
     """What wants another turn, and is told of it."""
 
     def __init__(self, told: Callable[[], object]):

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from sluice_proxy.session.peer import Owner
+from sluice_proxy.session.peer import UncompiledOwner
 from sluice_proxy.transport.loop import ReactorLoop
 from sluice_proxy.transport.stream import HIGH_WATER, Stream
 
 
-class Recorder(Owner):
+class Recorder(UncompiledOwner):
     """An owner that keeps what it is told, and can be told to fail."""
 
     def __init__(self) -> None:
