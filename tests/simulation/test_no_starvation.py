@@ -14,7 +14,7 @@ import pytest
 
 from sluice_proxy.errors import ProxyError
 from sluice_proxy.pool.key import PoolKey
-from sluice_proxy.pool.neighbours import Server, Waiter
+from sluice_proxy.pool.neighbours import NOT_WAITING, Server, Waiter
 from sluice_proxy.pool.pool import Pools
 
 HOLD = 0.02
@@ -36,6 +36,7 @@ class Client(Waiter):
     """Asks again as soon as it was served."""
 
     def __init__(self, load: "Load", key: PoolKey):
+        self.waits_since = NOT_WAITING
         self.load = load
         self.key = key
         self.since = 0.0

@@ -175,7 +175,9 @@ class PoolsMachine(RuleBasedStateMachine):
     @invariant()
     def nobody_is_lost_or_overtaken(self) -> None:
         """The queues hold exactly who waits, in the order of arrival."""
-        waiting = {pool.key: list(pool.waiters) for pool in self.pools if pool.waiters}
+        waiting = {
+            pool.key: [*filter(None, pool.waiters._places)] for pool in self.pools if pool.waiters
+        }
         assert waiting == {key: list(queue) for key, queue in self.queues.items() if queue}
         assert all(waiter.waits for queue in self.queues.values() for waiter in queue)
 

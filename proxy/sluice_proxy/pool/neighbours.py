@@ -1,12 +1,14 @@
 """What the pools know of those whom they speak to: connections, clients, and who connects."""
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Final, Protocol
 
 from mypy_extensions import mypyc_attr
 
 from sluice_proxy.errors import ProxyError
 from sluice_proxy.pool.key import PoolKey
+
+NOT_WAITING: Final = -1.0
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -29,7 +31,9 @@ class Server(ABC):
 class Waiter(ABC):
     """Somebody who waits for a server connection. Exactly one of the two is called, once."""
 
-    __slots__ = ()
+    __slots__ = ("waits_since",)
+
+    waits_since: float  # by the pools' clock; NOT_WAITING while it does not
 
     @abstractmethod
     def grant(self, server: Server) -> None: ...

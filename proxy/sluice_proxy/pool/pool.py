@@ -14,7 +14,7 @@ from typing import Final
 from sluice_proxy.errors import BorrowTimeout, InvariantError, ProxyError, ShuttingDown
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.pool.maintenance import Maintenance
-from sluice_proxy.pool.neighbours import Connector, Server, Waiter
+from sluice_proxy.pool.neighbours import NOT_WAITING, Connector, Server, Waiter
 from sluice_proxy.pool.single import Pool
 
 log: Final = logging.getLogger(__name__)
@@ -89,9 +89,9 @@ class Pools:
         if server is not None:
             return server
         pool = self.pool(key)
-        if waiter in pool.waiters:
-            raise InvariantError(f"{waiter} waits for {pool} already")
-        pool.waiters[waiter] = self._clock()
+        if waiter.waits_since != NOT_WAITING:
+            raise InvariantError(f"{waiter} waits already")
+        pool.waiters.push(waiter, self._clock())
         self.waiting += 1
         self._make_room(pool)
         on_its_way = len(pool.waiters) <= pool.connecting or self._awaits_first()
@@ -218,7 +218,7 @@ class Pools:
             self._shrink()
         limit = self._clock() - self.borrow_timeout
         for pool in list(self._pools.values()):
-            while pool.waiters and pool.oldest_wait <= limit and not self._is_served_soon(pool):
+            while pool.waiters and pool.waiters.since <= limit and not self._is_served_soon(pool):
                 self.timeouts += 1
                 self._first_waiter(pool).refuse(
                     BorrowTimeout(pool.last_error.message if pool.last_error else "")
@@ -256,11 +256,12 @@ class Pools:
     def _grant(self, key: PoolKey, waiter: Waiter, server: Server) -> None:
         # A granted client may release at once, which grants the next: a run-list instead
         # of a call stack that grows with the queue.
-        self._grants.append((key, waiter, server))
         if self._granting:
+            self._grants.append((key, waiter, server))
             return
         self._granting = True
         try:
+            self._grant_one(key, waiter, server)
             while self._grants:
                 granted = self._grants.pop(0)
                 self._grant_one(granted[0], granted[1], granted[2])
@@ -289,14 +290,12 @@ class Pools:
             return False
         wanting = [p for p in self._pools.values() if p.waiters or p.borrowed]
         fair = max(1, self.limit // max(1, len(wanting)))
-        since = pool.oldest_wait if pool.waiters else float("inf")
+        since = pool.waiters.since if pool.waiters else float("inf")
         if pool.open <= fair:
             fair = 1
             since = min(since, self._clock() - _TURN)
-        return any(
-            other is not pool and other.waiters and other.open < fair and other.oldest_wait < since
-            for other in wanting
-        )
+        others = [other for other in wanting if other is not pool and other.open < fair]
+        return any(other.waiters and other.waiters.since < since for other in others)
 
     def _make_room_for_oldest(self) -> None:
         if not self.waiting:
@@ -333,28 +332,28 @@ class Pools:
 
     def _evict_idle(self, other_than: Pool | None = None, idle_before: float = math.inf) -> bool:
         """Closes the connection that has been idle longest, if it is so since `idle_before`."""
-        candidates = [pool for pool in self._pools.values() if pool.idle and pool is not other_than]
-        pool = min(candidates, key=lambda pool: pool.idle[0].idle_since, default=None)
-        if pool is None or pool.idle[0].idle_since > idle_before:
+        found: Pool | None = None
+        for pool in self._pools.values():
+            if pool.idle and pool is not other_than and pool.idle[0].idle_since <= idle_before:
+                found, idle_before = pool, pool.idle[0].idle_since
+        if found is None:
             return False
-        self.discard(pool.key, pool.idle[0], "makes room for others")
-        self._prune(pool)
+        self.discard(found.key, found.idle[0], "makes room for others")
+        self._prune(found)
         return True
 
     def _refuse_all(self, pool: Pool, error: ProxyError) -> None:
-        waiters = list(pool.waiters)
+        waiters = pool.waiters.clear()
         self.waiting -= len(waiters)
-        pool.waiters.clear()
         for waiter in waiters:
             waiter.refuse(error)
 
     def _first_waiter(self, pool: Pool) -> Waiter:
-        waiter, _ = pool.waiters.popitem(last=False)
         self.waiting -= 1
-        return waiter
+        return pool.waiters.pop()
 
     def _drop_waiter(self, pool: Pool, waiter: Waiter) -> None:
-        if pool.waiters.pop(waiter, None) is not None:
+        if pool.waiters.drop(waiter):
             self.waiting -= 1
 
     def _forget(self, pool: Pool, server: Server) -> None:

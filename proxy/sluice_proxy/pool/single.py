@@ -1,10 +1,9 @@
 """One pool, as a value: the server connections of one key, and who waits for one."""
 
-from collections import OrderedDict
-
 from sluice_proxy.errors import ProxyError
 from sluice_proxy.pool.key import PoolKey
-from sluice_proxy.pool.neighbours import Server, Waiter
+from sluice_proxy.pool.neighbours import Server
+from sluice_proxy.pool.queue import Queue
 
 
 class Pool:
@@ -20,7 +19,7 @@ class Pool:
         self.idle: list[Server] = []
         self.borrowed: set[Server] = set()
         self.connecting = 0
-        self.waiters: OrderedDict[Waiter, float] = OrderedDict()
+        self.waiters = Queue()
         self.failures = 0
         self.failed_at = 0.0
         self.last_error: ProxyError | None = None
@@ -32,12 +31,7 @@ class Pool:
     @property
     def turn(self) -> float:
         """Since when it is this pool's turn: who has just failed lets others try before it."""
-        return max(self.oldest_wait, self.failed_at)
-
-    @property
-    def oldest_wait(self) -> float:
-        """When the first in the queue began to wait; only asked when somebody waits."""
-        return next(iter(self.waiters.values()))
+        return max(self.waiters.since, self.failed_at)
 
     def __repr__(self) -> str:
         return (

@@ -7,7 +7,9 @@ from sluice_proxy.wire.framing import Frame
 
 Backlog = tuple[bytes, list[Frame]]
 
-NOTHING: Final[Backlog] = (b"", [])
+# Of what is plain, and is not taken apart yet (see `common`).
+NO_FRAMES: Final[list[Frame]] = []
+NOTHING: Final[Backlog] = (b"", NO_FRAMES)
 # Without a transaction these ask nothing of a server: a Flush, the end of a COPY that
 # failed. "The server ignores them", and so does the proxy.
 _NOISE: Final = frozenset((c.FLUSH, c.COPY_DONE, c.COPY_FAIL))

@@ -9,7 +9,7 @@ from sluice_proxy.errors import (
     ProxyError,
     ServerLost,
 )
-from sluice_proxy.pool.neighbours import Server
+from sluice_proxy.pool.neighbours import NOT_WAITING, Server
 from sluice_proxy.session import common
 from sluice_proxy.session.backlog import NOTHING, is_one_request, rebased, without_request
 from sluice_proxy.session.client_login import Login
@@ -52,6 +52,7 @@ class ClientSession(Client, Owner):
         self.pid = pid
         self.secret = secret
         self.number = next(_numbers)
+        self.waits_since = NOT_WAITING
         self._login = login
         self._lobby = lobby
         self.framer = Framer(FROM_CLIENT, ClientProtocolError)
@@ -151,7 +152,7 @@ class ClientSession(Client, Owner):
         """A read from the client: at most one write to the server comes of it."""
         self.last_active = self._lobby.now()
         framer = self.framer
-        if framer.at_boundary and common.take(self, self._lobby, data):
+        if framer.at_boundary and common.take(self, data):
             return
         rest = framer.remain
         try:
@@ -164,13 +165,6 @@ class ClientSession(Client, Owner):
                 self._on_failure(framer.failure)
         except ClientProtocolError as error:
             self._reject(error)
-
-    def borrow(self, server: ServerConnection, data: bytes) -> None:
-        """Takes one that was free for what is plain, and is taken apart only if it must be."""
-        self._since = self.last_active
-        self._backlog = (data, [])
-        self.state = WAITING
-        self.grant(server)
 
     def _on_failure(self, error: ProxyError) -> None:
         """What follows on good messages is none: they are answered before that is said."""
@@ -260,9 +254,10 @@ class ClientSession(Client, Owner):
         if noise < len(frames) and frames[noise][0] == c.TERMINATE:
             self.leave()
         elif noise < len(frames):
-            self._borrow(*rebased(data, frames[noise:]))
+            self.borrow(*rebased(data, frames[noise:]))
 
-    def _borrow(self, data: bytes, frames: list[Frame]) -> None:
+    def borrow(self, data: bytes, frames: list[Frame]) -> None:
+        """Asks for a connection; what is plain has no frames, and gets them only if it must."""
         self._backlog = (data, frames)
         self._since = self.last_active
         self.state = WAITING
@@ -346,7 +341,8 @@ class ClientSession(Client, Owner):
 
     def cancel_wait(self) -> bool:
         """Cancels a single request that still waits for a server connection; False if it cannot."""
-        if self.state != WAITING or not is_one_request(*self._backlog):
+        data, frames = self._backlog
+        if self.state != WAITING or (frames and not is_one_request(data, frames)):
             return False
         self._lobby.give_up(self)
         self._backlog = NOTHING

@@ -10,6 +10,7 @@ goes the general way, with nothing changed.
 
 from typing import TYPE_CHECKING, Final
 
+from sluice_proxy.session.backlog import NO_FRAMES
 from sluice_proxy.session.states import IDLE
 from sluice_proxy.session.suspects import NOBODY
 from sluice_proxy.wire import constants as c
@@ -17,24 +18,25 @@ from sluice_proxy.wire import plain, sql
 
 if TYPE_CHECKING:
     from sluice_proxy.session.client import ClientSession
-    from sluice_proxy.session.lobby import Lobby
     from sluice_proxy.session.server import ServerConnection
 
 # Of a server connection: the last request was plain, and has its plain answer.
 ANSWERED: Final = -2
 
+# Known here, and not looked for by name at each call.
+_plan_of: Final = plain.plan_of
+_shape_of: Final = plain.shape_of
+_status_of: Final = plain.status_of
+
 
 def plan_of(data: bytes) -> int:
     """What kind of plain request `data` is, and nothing else; NONE if it is none."""
-    plan = plain.plan_of(data)
-    return plan if plan == plain.NONE or sql.harmless(plain.text_of(data, plan)) else plain.NONE
+    plan = _plan_of(data)
+    return plan if plan == plain.NONE or sql.harmless(_shape_of(data, plan)) else plain.NONE
 
 
-def take(client: "ClientSession", lobby: "Lobby", data: bytes) -> bool:
-    """Takes what a client sent, at a message's begin, if it is plain; False if it is not.
-
-    Where no server connection is free the client has its `plan` and waits as ever.
-    """
+def take(client: "ClientSession", data: bytes) -> bool:
+    """Takes what a client sent, at a message's begin, if it is plain; False if it is not."""
     client.plan = plain.NONE
     server = client.server
     if client.state != IDLE and not _may_follow(client, server):
@@ -46,10 +48,8 @@ def take(client: "ClientSession", lobby: "Lobby", data: bytes) -> bool:
         send(client, server, data, plan)
         return True
     client.plan = plan
-    server = lobby.take_idle(client.key)
-    if server is not None:
-        client.borrow(server, data)
-    return server is not None
+    client.borrow(data, NO_FRAMES)
+    return True
 
 
 def _may_follow(client: "ClientSession", server: "ServerConnection | None") -> bool:
@@ -105,7 +105,7 @@ def pass_on(server: "ServerConnection", data: bytes) -> bool:
         return False
     if client.stalled or client.leaving:
         return False
-    status = plain.status_of(data, server.plan)
+    status = _status_of(data, server.plan)
     if status not in (c.IDLE, c.IN_TRANSACTION):
         return False
     server.plan = ANSWERED

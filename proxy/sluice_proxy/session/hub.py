@@ -281,9 +281,6 @@ class Hub(Lobby):
     def acquire(self, client: ClientSession) -> ServerConnection | None:
         return _ours(self.pools.acquire(client.key, client))
 
-    def take_idle(self, key: PoolKey) -> ServerConnection | None:
-        return _ours(self.pools.take_idle(key))
-
     def give_up(self, client: ClientSession) -> None:
         self.pools.give_up(client.key, client)
 

@@ -23,10 +23,6 @@ class Lobby(Keeper):
     def acquire(self, client: "ClientSession") -> ServerConnection | None: ...
 
     @abstractmethod
-    def take_idle(self, key: PoolKey) -> ServerConnection | None:
-        """An idle server connection, borrowed by this; None where one would have to wait."""
-
-    @abstractmethod
     def give_up(self, client: "ClientSession") -> None: ...
 
     @abstractmethod

@@ -60,7 +60,8 @@ class Preparations:
 
     def rest(self) -> None:
         """The transaction is over, and with it every portal."""
-        self.portals.clear()
+        if self.portals:
+            self.portals.clear()
         self.statements.rest()
 
     # Waiting

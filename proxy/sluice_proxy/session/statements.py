@@ -192,7 +192,8 @@ class ClientStatements:
 
     def rest(self) -> None:
         """Nothing is under way."""
-        self._changed.clear()
+        if self._changed:
+            self._changed.clear()
         self._wiped = -1
 
     def clients_word(self, text: bytes) -> bytes:

@@ -41,7 +41,7 @@ class Unseen:
 
     def is_nothing(self, key: PoolKey) -> bool:
         """Whether there is neither for this pool, as of now: what a text does it shows."""
-        if key in self._sequence_keys:
+        if self._sequence_keys and key in self._sequence_keys:
             return False
         if not self.looks:
             return True

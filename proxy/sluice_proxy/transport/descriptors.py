@@ -1,13 +1,26 @@
-"""Reads and writes of connected sockets, by descriptor; nothing here waits.
+"""Reads and writes of connected sockets, and the wait for them.
 
 `descriptors.c` does the same at a lower price: where it is compiled Python takes that instead.
 """
 
 import os
+import select
 from typing import Final
 
 # One read. Well below malloc's threshold for mmap, which would cost two system calls more.
 READ_SIZE: Final = 16384
+
+
+# Events taken at one time; those of the event loop's own descriptors are among them.
+_BATCH: Final = 256
+# An event is one number: the descriptor, and below it 16 bits of epoll's mask.
+SHIFT: Final = 16
+
+
+def wait(epoll: select.epoll, seconds: float) -> list[int]:
+    """The events that are there within so many seconds; less than 0 is for ever."""
+    found = epoll.poll(None if seconds < 0 else seconds, _BATCH)
+    return [fd << SHIFT | mask for fd, mask in found]
 
 
 def receive(fd: int) -> bytes | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextvars import Context
 from typing import Any, TypeVarTuple
 
+from sluice_proxy.transport.descriptors import SHIFT
 from sluice_proxy.transport.reactor import HANGUP, READABLE, WRITABLE, Reactor
 
 Arguments = TypeVarTuple("Arguments")
@@ -70,10 +71,14 @@ class _Selector(selectors.BaseSelector):
         return self._keys.pop(fileobj)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        events = self._reactor.wait(timeout)
+        events = self._reactor.wait(float("inf") if timeout is None else timeout)
         keys = self._keys
         # Some may have gone while the others of the same turn were served.
-        return [(keys[fd], _events(mask) & keys[fd].events) for fd, mask in events if fd in keys]
+        return [
+            (keys[event >> SHIFT], _events(event) & keys[event >> SHIFT].events)
+            for event in events
+            if event >> SHIFT in keys
+        ]
 
     def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
         return self._keys

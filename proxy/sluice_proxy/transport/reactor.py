@@ -16,6 +16,9 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr, trait
 
+from sluice_proxy.transport import descriptors
+from sluice_proxy.transport.descriptors import SHIFT
+
 log = logging.getLogger(__name__)
 
 READABLE: Final = 0x001  # EPOLLIN
@@ -23,13 +26,13 @@ WRITABLE: Final = 0x004  # EPOLLOUT
 HANGUP: Final = 0x2018  # EPOLLRDHUP | EPOLLHUP | EPOLLERR
 _EVERYTHING: Final = READABLE | WRITABLE | select.EPOLLRDHUP | select.EPOLLET
 
-# Events taken at one time; those of the event loop's own descriptors are among them.
-_BATCH: Final = 256
+_wait: Final = descriptors.wait
 _monotonic: Final = time.monotonic
+_MASK: Final = (1 << 16) - 1
 _FOR_EVER: Final = float("inf")
 
-Event = tuple[int, int]
-"""Descriptor and mask, as epoll tells them."""
+# By descriptor; a place beyond the last costs no memory worth a dict.
+_PLACES: Final = 1024
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -62,7 +65,7 @@ class Reactor:
         self.now = _monotonic()
         self.epoll = select.epoll()
         self.stirred = False
-        self._handlers: dict[int, Handler] = {}
+        self._handlers: list[Handler | None] = [None] * _PLACES
         self._again: list[Handler] = []
 
     def clock(self) -> float:
@@ -70,6 +73,8 @@ class Reactor:
         return self.now
 
     def register(self, fd: int, handler: Handler) -> None:
+        if fd >= len(self._handlers):
+            self._handlers += [None] * fd
         self._handlers[fd] = handler
         self.epoll.register(fd, _EVERYTHING)
 
@@ -78,7 +83,8 @@ class Reactor:
         self._handlers[fd] = handler
 
     def unregister(self, fd: int) -> None:
-        self._handlers.pop(fd, None)
+        if 0 <= fd < len(self._handlers):
+            self._handlers[fd] = None
         # A descriptor that is closed left the epoll by itself.
         with contextlib.suppress(OSError):
             self.epoll.unregister(fd)
@@ -90,34 +96,37 @@ class Reactor:
     def later(self, seconds: float, what: Callable[[], None]) -> None:
         self.loop.call_later(seconds, what)
 
-    def wait(self, seconds: float | None) -> list[Event]:
+    def wait(self, seconds: float) -> list[int]:
         """Serves connections until there is something for the event loop, so long at most.
 
-        Returns the events of descriptors that have no handler. None is for ever.
+        Returns the events of descriptors that have no handler. `seconds` may be infinite.
         """
         self.stirred = False
         self.now = _monotonic()
-        until = _FOR_EVER if seconds is None else self.now + seconds
+        until = self.now + seconds
         while True:
-            left = 0.0 if self._again else until - self.now
-            events = self.epoll.poll(None if left == _FOR_EVER else max(left, 0.0), _BATCH)
+            left = 0.0 if self._again else max(until - self.now, 0.0)
+            events = _wait(self.epoll, left if left < _FOR_EVER else -1.0)
             self.now = _monotonic()
             others = self._dispatch(events)
             if others or self.stirred or self.now >= until:
                 return others
 
-    def _dispatch(self, events: list[Event]) -> list[Event]:
+    def _dispatch(self, events: list[int]) -> list[int]:
         """An edge is told once: the others of a turn hear of theirs whatever happens to one."""
-        again, self._again = self._again, []
-        for handler in again:
-            self._tell(handler, READABLE)
-        others: list[Event] = []
+        if self._again:
+            again, self._again = self._again, []
+            for handler in again:
+                self._tell(handler, READABLE)
+        others: list[int] = []
+        handlers = self._handlers
         for event in events:
-            found = self._handlers.get(event[0])
+            fd = event >> SHIFT
+            found = handlers[fd] if fd < len(handlers) else None
             if found is None:
                 others.append(event)
             else:
-                self._tell(found, event[1])
+                self._tell(found, event & _MASK)
         return others
 
     def _tell(self, handler: Handler, mask: int) -> None:

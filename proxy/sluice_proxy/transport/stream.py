@@ -14,6 +14,10 @@ from sluice_proxy.transport.reactor import HANGUP, READABLE, Handler, Reactor
 
 log = logging.getLogger(__name__)
 
+# Known here, and not looked for by name at each call.
+_receive: Final = descriptors.receive
+_send: Final = descriptors.send
+
 # Reads in a row from one connection before others get their turn.
 READS_PER_TURN: Final = 8
 # Bytes that wait to be sent above which the other side is told to pause, and below which
@@ -145,7 +149,7 @@ class Stream(LoginPeer, Handler):
     def _receive(self) -> bytes | None:
         """None while there is nothing."""
         if self._tls is None:
-            return descriptors.receive(self._fd)
+            return _receive(self._fd)
         try:
             return self._tls.recv(READ_SIZE)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -182,7 +186,7 @@ class Stream(LoginPeer, Handler):
     def _send(self, data: bytes | memoryview) -> int:
         try:
             if self._tls is None:
-                return descriptors.send(self._fd, data)
+                return _send(self._fd, data)
             return self._tls.send(data)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0

@@ -53,9 +53,10 @@ def _plan_of_pipeline(data: bytes, size: int) -> int:
     return end << 1 | described if messages.replaces_unnamed(data[:end], end) else NONE
 
 
-def text_of(data: bytes, plan: int) -> bytes:
-    """The query text of such a request."""
-    return data[6 : data.find(b"\x00", 6)] if plan else data[5:-1]
+def shape_of(data: bytes, plan: int) -> bytes:
+    """The query text of such a request, without its digits."""
+    text = data[6 : data.find(b"\x00", 6)] if plan else data[5:-1]
+    return text.translate(None, b"0123456789")
 
 
 def status_of(data: bytes, plan: int) -> int:

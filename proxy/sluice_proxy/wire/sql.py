@@ -87,13 +87,12 @@ def may_leave_state(text: bytes) -> bool:
     return any(word in lower for word in _ANYWHERE)
 
 
-def harmless(text: bytes) -> bool:
-    """Whether `may_leave_state` is False, of texts that differ in nothing but digits at one go.
+def harmless(shape: bytes) -> bool:
+    """Whether `may_leave_state` is False of a text, and of all that differ in nothing but digits.
 
-    No word above has a digit, and each stands there in one piece: without its digits a text shows
-    whatever it showed with them.
+    `shape` is such a text without its digits. No word above has one, and each stands there in one
+    piece: without them a text shows whatever it showed with them.
     """
-    shape = text.translate(None, _DIGITS)
     known = _harmless.get(shape)
     return _judge(shape) if known is None else known
 
@@ -108,7 +107,6 @@ def _judge(shape: bytes) -> bool:
     return verdict
 
 
-_DIGITS: Final = b"0123456789"
 # Bytes of a text above which nothing is remembered of it, and how many are.
 _REMEMBERED: Final = 1000
 _SHAPES: Final = 2048

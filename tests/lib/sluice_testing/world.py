@@ -4,7 +4,7 @@ from collections import deque
 
 from sluice_proxy.errors import ProxyError, ServerUnavailable
 from sluice_proxy.pool.key import PoolKey
-from sluice_proxy.pool.neighbours import Server, Waiter
+from sluice_proxy.pool.neighbours import NOT_WAITING, Server, Waiter
 from sluice_proxy.pool.pool import Pools
 
 A = PoolKey("a", "db")
@@ -28,6 +28,7 @@ class FakeWaiter(Waiter):
     """Exactly one of `server` and `error` is ever set, once."""
 
     def __init__(self, key: PoolKey):
+        self.waits_since = NOT_WAITING
         self.key = key
         self.server: Server | None = None
         self.error: ProxyError | None = None

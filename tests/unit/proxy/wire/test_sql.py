@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_proxy.wire import sql
+from sluice_proxy.wire import messages, plain, sql
 
 
 @pytest.mark.parametrize(
@@ -200,10 +200,14 @@ PARTS = st.sampled_from([
 ])  # fmt: skip
 
 
+def shape(text: bytes) -> bytes:
+    return plain.shape_of(messages.query(text), plain.QUERY)
+
+
 @given(st.lists(PARTS, max_size=12).map(b"".join))
 def test_what_is_harmless_leaves_no_state(text: bytes) -> None:
     """Digits are left out of the comparison: no word loses or gains its meaning by them."""
-    if sql.harmless(text):
+    if sql.harmless(shape(text)):
         assert not sql.may_leave_state(text)
 
 
@@ -221,4 +225,4 @@ def test_what_is_harmless_leaves_no_state(text: bytes) -> None:
     ],
 )
 def test_what_is_harmless(text: bytes, harmless: bool) -> None:
-    assert sql.harmless(text) is harmless
+    assert sql.harmless(shape(text)) is harmless
