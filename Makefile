@@ -5,6 +5,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 CRD := $(BIN)/python -m sluice_operator.api.crd --crd crds/sluice.dev_databaseproxies.yaml --chart charts/sluice/templates/crd.yaml
 REFERENCE := $(BIN)/python -m sluice_operator.api.reference --page docs/reference.md
+# The proxy, its hot path compiled; and what of the tests runs any of it.
+COMPILED := build/compiled
+OF_THE_PROXY := tests/unit/proxy tests/playbook tests/simulation tests/integration tests/differential
 # What a test may take in all; the ten longest are shown at the end of a run.
 PYTEST := $(BIN)/python -m pytest
 
@@ -17,8 +20,9 @@ demo: $(BIN)/.ready ## from nothing to 1,000 pooled clients on a real cluster, w
 	@$(BIN)/python tests/demo/demo.py
 
 .PHONY: test
-test: $(BIN)/.ready postgres images ## every test: unit to integration on PostgreSQL 15 to 18, then the cluster
+test: $(BIN)/.ready $(COMPILED)/.ready postgres images ## every test: unit to integration on PostgreSQL 15 to 18, by source and compiled, then the cluster
 	@$(BIN)/python tests/tools/stage.py "tests without a cluster" $(PYTEST) -m "not cluster" tests
+	@PYTHONPATH=$(COMPILED) $(BIN)/python tests/tools/stage.py "the proxy's tests, compiled" $(PYTEST) -m "not cluster" $(OF_THE_PROXY)
 	@$(BIN)/python tests/tools/stage.py "tests on the cluster" $(PYTEST) -m cluster tests/cluster
 
 .PHONY: check
@@ -34,16 +38,16 @@ check: $(BIN)/.ready ## lint, types, doors between rooms, generated files in ste
 	@$(BIN)/python tests/tools/stage.py "every branch of wire and pinning" $(BIN)/python tests/tools/branches.py
 
 .PHONY: bench
-bench: $(BIN)/.ready postgres ## CPU per transaction, latency, logins, memory: Sluice, PgBouncer and direct in one run, 45 minutes
-	@PYTHONPATH=tests/lib $(BIN)/python tests/bench/bench.py
+bench: $(BIN)/.ready $(COMPILED)/.ready postgres ## CPU per transaction, latency, logins, memory: Sluice, PgBouncer and direct in one run, 45 minutes
+	@PYTHONPATH=$(COMPILED):tests/lib $(BIN)/python tests/bench/bench.py
 
 .PHONY: bench-story
-bench-story: $(BIN)/.ready postgres ## 3,000 short-lived clients against max_connections = 500, direct and through Sluice
-	@PYTHONPATH=tests/lib $(BIN)/python tests/bench/story.py
+bench-story: $(BIN)/.ready $(COMPILED)/.ready postgres ## 3,000 short-lived clients against max_connections = 500, direct and through Sluice
+	@PYTHONPATH=$(COMPILED):tests/lib $(BIN)/python tests/bench/story.py
 
 .PHONY: bench-memory
-bench-memory: $(BIN)/.ready postgres ## RSS of the proxy: of a client that rests, and while a gigabyte passes
-	@PYTHONPATH=tests/lib $(BIN)/python tests/bench/memory.py
+bench-memory: $(BIN)/.ready $(COMPILED)/.ready postgres ## RSS of the proxy: of a client that rests, and while a gigabyte passes
+	@PYTHONPATH=$(COMPILED):tests/lib $(BIN)/python tests/bench/memory.py
 
 .PHONY: bench-operator
 bench-operator: $(BIN)/.ready cluster ## 200 DatabaseProxies to steady state, 50 at rest for 10 minutes: time, memory, requests
@@ -109,6 +113,10 @@ locks: $(BIN)/.ready ## write the lock files anew, with the newest versions that
 .PHONY: clean
 clean: ## remove what was made here; what is cached for all clones stays
 	rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(COMPILED)/.ready: $(BIN)/.ready proxy/native.py $(shell find proxy/sluice_proxy proxy/sluice_activator -name '*.py' -o -name '*.c')
+	@$(BIN)/python tests/tools/stage.py "compile the proxy" $(BIN)/python proxy/native.py $(COMPILED)
+	@touch $@
 
 .PHONY: postgres
 postgres: $(BIN)/.ready

@@ -1,13 +1,16 @@
-"""Compiles the typed modules of the proxy with mypyc: `python proxy/native.py FOLDER`.
+"""Compiles the proxy: `python proxy/native.py FOLDER`.
 
-FOLDER gets a copy of the packages in which the modules of the hot path have a compiled twin beside
-their source. Python takes the twin; without one it runs the source: with PYTHONPATH=FOLDER any
-program or test runs by the twins. Needs mypy, setuptools and a C compiler.
+FOLDER becomes a copy of the packages in which the modules of the hot path have a compiled twin
+beside their source: by mypyc, from that very source, or written by hand in C. Python takes the
+twin; without one it runs the source. With PYTHONPATH=FOLDER any program or test runs by the twins.
+Needs what native.lock names, Python's headers and a C compiler.
 """
 
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -47,19 +50,28 @@ def kernels() -> list[str]:
 
 
 def build(folder: Path) -> None:
-    """Raises CalledProcessError where it cannot be compiled."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Puts packages and twins into `folder`. Raises CalledProcessError where it cannot compile."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        copy(place)
+        command = [sys.executable, str(Path(__file__).resolve()), "--here"]
+        subprocess.run(command, cwd=place, check=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        copy(folder)
+        for twin in place.rglob("*.so"):
+            if "build" not in twin.relative_to(place).parts:
+                shutil.copy2(twin, folder / twin.relative_to(place))
+
+
+def copy(folder: Path) -> None:
+    """The packages as they are."""
     for package in PACKAGES:
         left_out = shutil.ignore_patterns("__pycache__")
         shutil.copytree(HERE / package, folder / package, ignore=left_out)
-    command = [sys.executable, str(Path(__file__).resolve()), "--here"]
-    with (folder / "build.log").open("w") as out:
-        subprocess.run(command, cwd=folder, check=True, stdout=out, stderr=subprocess.STDOUT)
-    shutil.rmtree(folder / "build")
 
 
 def build_here() -> None:
-    """The same of the packages in the working directory."""
+    """Compiles the packages in the working directory, each twin beside its source."""
     from mypyc.build import mypycify
     from setuptools import Extension, setup
 
@@ -68,10 +80,22 @@ def build_here() -> None:
         for source in kernels()
     ]
     typed = mypycify(["--strict", *modules()], opt_level="3", debug_level="0")
-    setup(name="sluice", ext_modules=[*typed, *by_hand], script_args=["build_ext", "--inplace"])
+    arguments = ["--quiet", "build_ext", "--inplace"]
+    setup(name="sluice", ext_modules=[*typed, *by_hand], script_args=arguments)
+
+
+def missing() -> str:
+    """What there is not, and how to get it; empty where all is there."""
+    if shutil.which("cc") is None:
+        return "a C compiler (Debian: apt-get install gcc libc6-dev)"
+    if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
+        return "Python's headers (Debian: apt-get install python3-dev)"
+    return ""
 
 
 if __name__ == "__main__":
+    if what := missing():
+        sys.exit(f"missing: {what}")
     if sys.argv[1] == "--here":
         build_here()
     else:

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from sluice_proxy.session import preparing, statements
 from sluice_proxy.session.pinning import PinReason
 from sluice_proxy.session.statement import PREFIX, WITNESS
+from sluice_proxy.session.statements import LIMITS
 from sluice_testing.stage import (
     ANSWER,
     DONE,
@@ -128,7 +128,7 @@ def test_a_cached_plan_that_is_stale_heals_itself() -> None:
 @pytest.mark.parametrize("limit", [1, 3])
 def test_the_ones_used_longest_ago_are_closed(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pitfall 19: at the next link, never within a pipeline that uses them."""
-    monkeypatch.setattr(statements, "SERVER_LIMIT", limit)
+    monkeypatch.setattr(LIMITS, "server", limit)
     theatre = Theatre()
     client, other = theatre.stage.client(), theatre.stage.client()
     for number in range(5):
@@ -144,7 +144,7 @@ def test_the_ones_used_longest_ago_are_closed(limit: int, monkeypatch: pytest.Mo
 
 def test_a_client_with_too_many_keeps_its_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pitfall 25."""
-    monkeypatch.setattr(preparing, "CLIENT_LIMIT", 2)
+    monkeypatch.setattr(LIMITS, "client", 2)
     theatre = Theatre()
     client = theatre.stage.client()
     for number in range(2):

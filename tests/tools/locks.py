@@ -37,6 +37,7 @@ def locks() -> list[Lock]:
     """Each image installs only its own extra; the tests install everything."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = project["project"]["optional-dependencies"]
+    groups = project["dependency-groups"]
     build = "\n".join(project["build-system"]["requires"])
     clients = "tests/clients/requirements.in"
 
@@ -50,9 +51,10 @@ def locks() -> list[Lock]:
             "proxy/activator-requirements.lock", ("--extra", "activator"), extras["activator"]
         ),
         of_project("operator/requirements.lock", ("--extra", "operator"), extras["operator"]),
+        of_project("proxy/native.lock", ("--group", "native"), groups["native"]),
         of_project(
             "tests/requirements.lock", ("--all-extras", "--group", "dev"),
-            extras, project["dependency-groups"],
+            extras, groups,
         ),
         Lock("proxy/build.lock", ("-",), build, build),
         Lock("tests/clients/requirements.lock", (clients,), (ROOT / clients).read_text()),

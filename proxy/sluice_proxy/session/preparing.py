@@ -18,7 +18,7 @@ from sluice_proxy.session.scripts import (
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.session.statement import PREFIX, Statement, from_parse
 from sluice_proxy.session.statements import (
-    CLIENT_LIMIT,
+    LIMITS,
     Change,
     ClientStatements,
     Closing,
@@ -98,7 +98,7 @@ class Preparations:
             expected.push(PARSE)
             return
         body = start + 5 + len(name) + 1
-        if end > len(data) or len(self.statements) >= CLIENT_LIMIT:
+        if end > len(data) or len(self.statements) >= LIMITS.client:
             now = statement = Statement(effects)
             server.pin(PinReason.LONG_STATEMENT)
             edits += renamed(start, end, (start + 5, body - 1), statement.name)

@@ -16,15 +16,26 @@ from sluice_proxy.session.settings import DEFAULTS
 from sluice_proxy.session.statement import PREFIX, Meaning, Statement
 from sluice_proxy.wire.note import Note
 
-# Prepared statements that a server connection keeps when it goes to the next client.
-SERVER_LIMIT: Final = 500
-# Those of one client that are remembered; what is above stays where it was prepared.
-CLIENT_LIMIT: Final = 5000
 # Names that are the same so far are the same (NAMEDATALEN - 1).
 NAME_LIMIT: Final = 63
 CONFIRMED: Final = -1
 # Below any version.
 _OUTDATED: Final = -1
+
+
+class Limits:
+    """How many prepared statements are kept."""
+
+    __slots__ = ("client", "server")
+
+    def __init__(self) -> None:
+        # By a server connection when it goes to the next client.
+        self.server = 500
+        # Of one client; what is above stays where it was prepared.
+        self.client = 5000
+
+
+LIMITS: Final = Limits()
 
 
 class ServerStatements:
@@ -91,12 +102,12 @@ class ServerStatements:
 
     @property
     def overflows(self) -> bool:
-        return len(self._held) > SERVER_LIMIT
+        return len(self._held) > LIMITS.server
 
     def overflow(self) -> list[Statement]:
         """The ones used longest ago, above the limit: no longer held."""
         held = self._held
-        return [held.popitem(last=False)[0] for _ in range(len(held) - SERVER_LIMIT)]
+        return [held.popitem(last=False)[0] for _ in range(len(held) - LIMITS.server)]
 
     def __len__(self) -> int:
         return len(self._held)

@@ -18,7 +18,7 @@ from kube.shell import run
 _MEGABYTE = 1_000_000
 _LOADED = places.STATE / "loaded.json"
 _BASE_PACKAGES = ("ca-certificates", "python3")
-_BUILD_PACKAGES = (*_BASE_PACKAGES, "python3-pip")
+_BUILD_PACKAGES = (*_BASE_PACKAGES, "python3-pip", "python3-dev", "gcc", "libc6-dev")
 # The defaults of the Dockerfiles, for where a public registry answers.
 _PUBLIC_BASE = "python:3.13-slim"
 _PUBLIC_TEST_BASE = "python:3.13-slim-bookworm"

@@ -16,4 +16,5 @@ MUTATIONS: Mapping[str, str] = {
 
 
 def program(rule: str) -> Sequence[str]:
-    return (_PROGRAM, rule)
+    # From its source, whatever runs: a compiled module does not look up what another has.
+    return ("-E", _PROGRAM, rule)

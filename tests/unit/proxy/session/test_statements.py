@@ -2,11 +2,11 @@
 
 import pytest
 
-from sluice_proxy.session import statements
 from sluice_proxy.session.pinning import NOTHING
 from sluice_proxy.session.settings import DEFAULTS, settings
 from sluice_proxy.session.statement import PREFIX, Statement, from_parse, from_prepare
 from sluice_proxy.session.statements import (
+    LIMITS,
     Change,
     ClientStatements,
     Closing,
@@ -109,7 +109,7 @@ def test_what_was_made_while_parameters_were_not_known_is_made_anew_when_they_ar
 
 def test_the_ones_used_longest_ago_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pitfall 19."""
-    monkeypatch.setattr(statements, "SERVER_LIMIT", 2)
+    monkeypatch.setattr(LIMITS, "server", 2)
     server, all_ = ServerStatements(), [statement(number) for number in range(4)]
     for one in all_:
         server.sending(one, 0)

@@ -1,0 +1,124 @@
+"""Reads, writes and waits on real sockets; the same of the source and of its twin in C."""
+
+import importlib.util
+import select
+import socket
+import time
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import sluice_proxy.transport
+from sluice_proxy.transport import descriptors
+
+
+def source() -> ModuleType:
+    """descriptors.py, whatever stands beside it."""
+    path = f"{sluice_proxy.transport.__path__[0]}/descriptors.py"
+    spec = importlib.util.spec_from_file_location("descriptors_by_source", path)
+    assert spec is not None
+    assert spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+@pytest.fixture(params=[source(), descriptors], ids=["source", "as imported"])
+def module(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    with near, far:
+        yield near, far
+
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+def test_a_read_gives_what_is_there(module: Any, pair: Pair) -> None:
+    near, far = pair
+    assert module.receive(near.fileno()) is None
+    far.sendall(b"some bytes")
+    assert module.receive(near.fileno()) == b"some bytes"
+    assert module.receive(near.fileno()) is None
+    far.sendall(bytes(module.READ_SIZE) + b"more")
+    assert module.receive(near.fileno()) == bytes(module.READ_SIZE)
+    assert module.receive(near.fileno()) == b"more"
+    far.close()
+    assert module.receive(near.fileno()) == b""
+
+
+def test_a_write_takes_what_there_is_room_for(module: Any, pair: Pair) -> None:
+    near, far = pair
+    assert module.send(near.fileno(), b"bytes") == 5
+    assert module.send(near.fileno(), memoryview(b"a view")[2:]) == 4
+    assert far.recv(100) == b"bytesview"
+    taken = 0
+    while count := module.send(near.fileno(), bytes(100_000)):
+        taken += count
+    assert taken > 0
+    assert module.send(near.fileno(), b"x") == 0
+
+
+def test_errors_are_told_as_such(module: Any, pair: Pair) -> None:
+    near, far = pair
+    far.close()
+    with pytest.raises(BrokenPipeError):
+        module.send(near.fileno(), b"nobody hears it")
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        module.receive(1 << 20)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        module.send(1 << 20, b"x")
+    with pytest.raises(TypeError):
+        module.receive("text")
+    with pytest.raises(TypeError):
+        module.send(near.fileno(), "text")
+    with pytest.raises(TypeError):
+        module.send(near.fileno())
+
+
+def test_a_reset_is_told_as_such(module: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        near = socket.create_connection(server.getsockname())
+        far, _ = server.accept()
+        with near:
+            near.setblocking(False)
+            far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            far.close()
+            with pytest.raises(ConnectionResetError):
+                module.receive(near.fileno())
+
+
+def test_events_are_numbers(module: Any, pair: Pair) -> None:
+    near, far = pair
+    with select.epoll() as epoll:
+        epoll.register(near.fileno(), select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
+        assert module.wait(epoll, 0.0) == []
+        assert module.wait(epoll, 0.002) == []
+        far.sendall(b"x")
+        assert module.wait(epoll, -1.0) == [near.fileno() << module.SHIFT | select.EPOLLIN]
+        far.close()
+        [event] = module.wait(epoll, 60.0)
+        assert event >> module.SHIFT == near.fileno()
+        assert event & select.EPOLLRDHUP
+
+
+def test_a_wait_is_never_too_short(module: Any) -> None:
+    """Whoever waits for a timer would turn in vain until it is due."""
+    with select.epoll() as epoll:
+        before = time.monotonic()
+        module.wait(epoll, 0.0104)
+        assert time.monotonic() - before >= 0.0104
+
+
+def test_who_cannot_be_waited_for_is_an_error(module: Any) -> None:
+    epoll = select.epoll()
+    epoll.close()
+    with pytest.raises((ValueError, OSError)):
+        module.wait(epoll, 0.0)
