@@ -1,9 +1,9 @@
 """The common path: one plain request that comes in one read, and its plain answer.
 
-Almost all traffic is of this kind, and its bytes tell so: a Query, or a pipeline on the unnamed
-statement, whose text leaves nothing behind, on a server connection that is as the client left
-the last one; and an answer that holds nothing but what was asked for. Such bytes are passed on
-with a fraction of the work. What is kept of them is what the general path would have kept, to
+Almost all traffic is of this kind, and its bytes tell so: a Query, a pipeline on the unnamed
+statement, or one on a named statement that the server has, whose text leaves nothing behind, on a
+server connection that is as the client left the last one; and an answer that holds nothing but
+what was asked for. Such bytes are passed on with a fraction of the work. What is kept of them is what the general path would have kept, to
 the last field: whatever comes next may go either way. What is not plain at the first look
 goes the general way, with nothing changed.
 """
@@ -27,12 +27,23 @@ ANSWERED: Final = -2
 _plan_of: Final = plain.plan_of
 _shape_of: Final = plain.shape_of
 _status_of: Final = plain.status_of
+_name_of: Final = plain.name_of
 
 
 def plan_of(data: bytes) -> int:
-    """What kind of plain request `data` is, and nothing else; NONE if it is none."""
+    """What kind of plain request `data` is, and nothing else; NONE if it is none.
+
+    Of a named statement the text is not seen here.
+    """
     plan = _plan_of(data)
-    return plan if plan == plain.NONE or sql.harmless(_shape_of(data, plan)) else plain.NONE
+    if plan == plain.NONE or is_bound(plan) or sql.harmless(_shape_of(data, plan)):
+        return plan
+    return plain.NONE
+
+
+def is_bound(plan: int) -> bool:
+    """As `plain.is_bound`."""
+    return plan >> 1 == 1
 
 
 def take(client: "ClientSession", data: bytes) -> bool:
@@ -44,12 +55,25 @@ def take(client: "ClientSession", data: bytes) -> bool:
     plan = plan_of(data)
     if plan == plain.NONE or not client.requests.are_plain:
         return False
+    if is_bound(plan) and not _may_be_bound(client, server, data):
+        return False
     if server is not None:
         send(client, server, data, plan)
         return True
     client.plan = plan
     client.borrow(data, NO_FRAMES)
     return True
+
+
+def _may_be_bound(client: "ClientSession", server: "ServerConnection | None", data: bytes) -> bool:
+    """Whether it is known what the client calls so, and that it leaves nothing behind."""
+    bound = client.requests.prepared.bound
+    if not bound.find(_name_of(data)):
+        return False
+    found = client.unnamed is None if server is None else bound.is_there(server)
+    if not found:
+        bound.forget()
+    return found
 
 
 def _may_follow(client: "ClientSession", server: "ServerConnection | None") -> bool:
@@ -60,8 +84,10 @@ def _may_follow(client: "ClientSession", server: "ServerConnection | None") -> b
 
 
 def is_clean(server: "ServerConnection", client: "ClientSession") -> bool:
-    """Whether a free connection needs nothing before the client's first message."""
+    """Whether a free connection needs nothing before the client's first message, which is plain."""
     session = server.session
+    if is_bound(client.plan) and not client.requests.prepared.bound.is_there(server):
+        return False
     return (
         client.settings is session.settings
         and client.told is server.parameters
@@ -82,18 +108,25 @@ def link(client: "ClientSession", server: "ServerConnection", data: bytes, plan:
     server.last_client = client.number
     server.last_pid = client.pid
     server.suspects = NOBODY
-    server.slot_foreign = False
+    # A named statement leaves the unnamed one as it is.
+    server.slot_ready, server.slot_foreign = False, True
     send(client, server, data, plan)
 
 
 def send(client: "ClientSession", server: "ServerConnection", data: bytes, plan: int) -> None:
     """A plain request, on a connection on which nothing is under way."""
-    server.slot_ready = True
-    client.requests.on_plain()
-    if plan:
-        server.expected.push_pipeline(data[: plan >> 1], described=bool(plan & 1))
+    requests = client.requests
+    requests.queries += 1
+    if is_bound(plan):
+        data = requests.prepared.bound.renamed(data)
+        server.expected.push_bound(described=bool(plan & 1))
     else:
-        server.expected.push_query()
+        requests.prepared.forget_unnamed()
+        server.slot_ready, server.slot_foreign = True, False
+        if plan:
+            server.expected.push_pipeline(data[: plan >> 1], described=bool(plan & 1))
+        else:
+            server.expected.push_query()
     server.plan = plan
     server.peer.write(data)
 
@@ -108,8 +141,8 @@ def pass_on(server: "ServerConnection", data: bytes) -> bool:
     status = _status_of(data, server.plan)
     if status not in (c.IDLE, c.IN_TRANSACTION):
         return False
+    server.expected.settle_plain(is_bound(server.plan))
     server.plan = ANSWERED
-    server.expected.settle_plain()
     server.answers.status = status
     client.peer.write(data)
     if status == c.IDLE:

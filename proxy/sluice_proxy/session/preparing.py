@@ -5,6 +5,7 @@ Nothing is answered here: every ParseComplete and every error is the server's ow
 
 from typing import Final
 
+from sluice_proxy.session.bound import Bound
 from sluice_proxy.session.pinning import NOTHING, Call, Effects, PinReason
 from sluice_proxy.session.renaming import Span, name_in, renamed
 from sluice_proxy.session.scripts import (
@@ -47,7 +48,7 @@ class Preparations:
     change in the data.
     """
 
-    __slots__ = ("_unnamed", "encoding", "portals", "statements")
+    __slots__ = ("_unnamed", "bound", "encoding", "portals", "statements")
 
     def __init__(self) -> None:
         self.statements = ClientStatements()
@@ -55,6 +56,7 @@ class Preparations:
         self.encoding = b"UTF8"
         # What the unnamed statement does, and itself if it names others.
         self._unnamed = _NO_STATEMENT
+        self.bound = Bound(self.statements)
         # By portal: the rewritten text that an Execute of it will run.
         self.portals: dict[bytes, Rewritten] = {}
 
@@ -63,6 +65,7 @@ class Preparations:
         if self.portals:
             self.portals.clear()
         self.statements.rest()
+        self.bound.forget()
 
     # Waiting
 

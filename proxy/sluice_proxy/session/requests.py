@@ -134,11 +134,6 @@ class Requests:
         """Nothing of what the client sent before bears on a plain request (see `common`)."""
         return self.prepared.are_plain and not (self._watching or self._resets)
 
-    def on_plain(self) -> None:
-        """One was sent."""
-        self.queries += 1
-        self.prepared.forget_unnamed()
-
     def _awaits_what_is_asked(self, server: ServerConnection) -> bool:
         """What may do what, or which statements are left, is about to be known."""
         asked = server.session.asked

@@ -44,6 +44,8 @@ TOO_LONG: Final = b""
 _EXTENDED: Final = frozenset((PARSE, PARSE_UNNAMED, BIND, DESCRIBE, EXECUTE, CLOSE, CLOSE_UNNAMED))
 _ENDED_BY_READY: Final = frozenset((SYNC, QUERY, FUNCTION))
 _QUERY: Final = (QUERY,)
+_BOUND: Final = (BIND, EXECUTE, SYNC)
+_DESCRIBED_BOUND: Final = (BIND, DESCRIBE, EXECUTE, SYNC)
 _PIPELINE: Final = (PARSE_UNNAMED, BIND, EXECUTE, SYNC)
 _DESCRIBED_PIPELINE: Final = (PARSE_UNNAMED, BIND, DESCRIBE, EXECUTE, SYNC)
 _COPIES: Final = frozenset((EXECUTE, QUERY))
@@ -220,13 +222,20 @@ class ExpectedReplies:
         self._plain_parse = parse
         self.sent += 1
 
-    def settle_plain(self) -> None:
+    def push_bound(self, described: bool) -> None:
+        """The same of a named statement that is there already."""
+        self._plain = _DESCRIBED_BOUND if described else _BOUND
+        self.sent += 1
+
+    def settle_plain(self, bound: bool) -> None:
         """Such a request has its whole answer, and no error was in it."""
         if self._plain:
-            self.unnamed = self._plain_parse or None
+            if not bound:
+                self.unnamed = self._plain_parse or None
             self._forget_plain()
         else:
-            self.unnamed = self._parses.popleft() if self._parses else None
+            if not bound:
+                self.unnamed = self._parses.popleft() if self._parses else None
             self._entries.clear()
         self.answered += 1
 

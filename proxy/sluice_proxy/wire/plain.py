@@ -9,15 +9,17 @@ from sluice_proxy.wire import constants as c
 from sluice_proxy.wire import messages
 
 # Plans: what kind of request it is. Of a pipeline: twice the length of its Parse, and one more
-# if it has a Describe.
+# if it has a Describe; BOUND, and one more, if it begins with the Bind of a named statement.
 NONE: Final = -1
 QUERY: Final = 0
+BOUND: Final = 2
 
 _DESCRIBE_PORTAL: Final = b"D\x00\x00\x00\x06P\x00"
 _EXECUTE_HEAD: Final = b"E\x00\x00\x00\x09\x00"
 _EXECUTE_LENGTH: Final = 10
 _SYNC: Final = b"S\x00\x00\x00\x04"
-_PARSED_AND_BOUND: Final = b"1\x00\x00\x00\x042\x00\x00\x00\x04"
+_PARSED: Final = b"1\x00\x00\x00\x04"
+_BOUND: Final = b"2\x00\x00\x00\x04"
 _DESCRIBED: Final = (c.ROW_DESCRIPTION, c.NO_DATA)
 _COMPLETED: Final = (c.COMMAND_COMPLETE, c.EMPTY_QUERY)
 _D: Final = ord("D")
@@ -32,7 +34,29 @@ def plan_of(data: bytes) -> int:
     if kind == c.QUERY:
         whole = data.find(b"\x00", 5) == size - 1 and _length(data, 1) == size - 1
         return QUERY if whole else NONE
+    if kind == c.BIND:
+        return _plan_of_bound(data, size)
     return _plan_of_pipeline(data, size) if kind == c.PARSE else NONE
+
+
+def _plan_of_bound(data: bytes, size: int) -> int:
+    """Bind of a named statement, perhaps Describe, Execute and Sync, with the unnamed portal."""
+    end = 1 + _length(data, 1)
+    name_end = data.find(b"\x00", 6)
+    if data[5] or not 6 < name_end < end:
+        return NONE
+    described = _described(data, end)
+    return NONE if described < 0 else BOUND | described
+
+
+def _described(data: bytes, at: int) -> int:
+    """Of what follows a Bind, up to the end: whether there is a Describe; -1 if it is not plain."""
+    described = data.startswith(_DESCRIBE_PORTAL, at)
+    if described:
+        at += len(_DESCRIBE_PORTAL)
+    if not data.startswith(_EXECUTE_HEAD, at) or data[at + _EXECUTE_LENGTH :] != _SYNC:
+        return -1
+    return int(described)
 
 
 def _plan_of_pipeline(data: bytes, size: int) -> int:
@@ -44,17 +68,31 @@ def _plan_of_pipeline(data: bytes, size: int) -> int:
     length = _length(data, at + 1)
     if length < 6:
         return NONE
-    at += 1 + length
-    described = data.startswith(_DESCRIBE_PORTAL, at)
-    if described:
-        at += len(_DESCRIBE_PORTAL)
-    if not data.startswith(_EXECUTE_HEAD, at) or data[at + _EXECUTE_LENGTH :] != _SYNC:
+    described = _described(data, at + 1 + length)
+    if described < 0 or not messages.replaces_unnamed(data[:end], end):
         return NONE
-    return end << 1 | described if messages.replaces_unnamed(data[:end], end) else NONE
+    return end << 1 | described
+
+
+def is_bound(plan: int) -> bool:
+    """Whether it is the Bind of a named statement, and what belongs to it."""
+    return plan >> 1 == 1
+
+
+def name_of(data: bytes) -> bytes:
+    """The named statement of such a request."""
+    return data[6 : data.find(b"\x00", 6)]
+
+
+def renamed(data: bytes, name: bytes) -> bytes:
+    """The same request of the statement `name`."""
+    end = data.find(b"\x00", 6)
+    length = _length(data, 1) + len(name) - (end - 6)
+    return b"B" + length.to_bytes(4, "big") + b"\x00" + name + data[end:]
 
 
 def shape_of(data: bytes, plan: int) -> bytes:
-    """The query text of such a request, without its digits."""
+    """The query text of a Query or of a Parse and what belongs to it, without its digits."""
     text = data[6 : data.find(b"\x00", 6)] if plan else data[5:-1]
     return text.translate(None, b"0123456789")
 
@@ -78,8 +116,9 @@ def status_of(data: bytes, plan: int) -> int:
 
 def _length_of_head(data: bytes, plan: int) -> int:
     """Of the answers to Parse, Bind and Describe; beyond all of `data` if they are not there."""
-    at = len(_PARSED_AND_BOUND)
-    if len(data) < at + 5 or not data.startswith(_PARSED_AND_BOUND):
+    head = _BOUND if is_bound(plan) else _PARSED + _BOUND
+    at = len(head)
+    if len(data) < at + 5 or not data.startswith(head):
         return len(data)
     if not plan & 1:
         return at

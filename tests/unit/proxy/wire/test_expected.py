@@ -367,7 +367,7 @@ def test_a_plain_request_is_entered_at_once_as_message_by_message(
         whole.push_pipeline(PARSE, described=x.DESCRIBE in kinds)
     if looked_at:
         assert kept(whole) == kept(apart)
-    whole.settle_plain()
+    whole.settle_plain(bound=False)
     for kind in answers:
         assert apart.on_reply(ord(kind)) == FORWARD
     assert kept(whole) == kept(apart)
