@@ -22,6 +22,7 @@ COMPILED: Final = (
     "transport/reactor.py", "transport/stream.py",
 )  # fmt: skip
 
+SLICES: Final = HERE / "mypyc_slices.h"
 FLAGS: Final = ["-O3", "-std=gnu11", "-Wall", "-Wextra"]
 
 # What stays as it is, and why.
@@ -80,6 +81,8 @@ def build_here() -> None:
         for source in kernels()
     ]
     typed = mypycify(["--strict", *modules()], opt_level="3", debug_level="0")
+    for extension in typed:
+        extension.extra_compile_args = [*extension.extra_compile_args, "-include", str(SLICES)]
     arguments = ["--quiet", "build_ext", "--inplace"]
     setup(name="sluice", ext_modules=[*typed, *by_hand], script_args=arguments)
 

@@ -3,9 +3,9 @@
 Almost all traffic is of this kind, and its bytes tell so: a Query, a pipeline on the unnamed
 statement, or one on a named statement that the server has, whose text leaves nothing behind, on a
 server connection that is as the client left the last one; and an answer that holds nothing but
-what was asked for. Such bytes are passed on with a fraction of the work. What is kept of them is what the general path would have kept, to
-the last field: whatever comes next may go either way. What is not plain at the first look
-goes the general way, with nothing changed.
+what was asked for. Such bytes are passed on with a fraction of the work. What is kept of them is
+what the general path would have kept, to the last field: whatever comes next may go either way.
+What is not plain at the first look goes the general way, with nothing changed.
 """
 
 from typing import TYPE_CHECKING, Final
