@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 _receive: Final = descriptors.receive
 _send: Final = descriptors.send
 
+# Of TLS; BlockingIOError once it was unwrapped: the socket is an ordinary one then.
+_NOT_NOW: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
 # Reads in a row from one connection before others get their turn.
 READS_PER_TURN: Final = 8
 # Bytes that wait to be sent above which the other side is told to pause, and below which
@@ -152,7 +154,7 @@ class Stream(LoginPeer, Handler):
             return _receive(self._fd)
         try:
             return self._tls.recv(READ_SIZE)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except _NOT_NOW:
             return None
 
     def _come_again(self) -> None:
@@ -188,7 +190,7 @@ class Stream(LoginPeer, Handler):
             if self._tls is None:
                 return _send(self._fd, data)
             return self._tls.send(data)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except _NOT_NOW:
             return 0
         except (OSError, ValueError) as error:
             self._fail_soon(error)
