@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <math.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 enum { READ_SIZE = 16384, BATCH = 256, SHIFT = 16 };
@@ -43,6 +44,16 @@ static PyObject *receive(PyObject *Py_UNUSED(self), PyObject *descriptor)
     if (would_block())
         Py_RETURN_NONE;
     return PyErr_SetFromErrno(PyExc_OSError);
+}
+
+static PyObject *has_more(PyObject *Py_UNUSED(self), PyObject *descriptor)
+{
+    int fd, count = 0;
+    if (read_descriptor(descriptor, &fd) < 0)
+        return NULL;
+    if (ioctl(fd, FIONREAD, &count) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    return PyBool_FromLong(count > 0);
 }
 
 static PyObject *send_bytes(PyObject *Py_UNUSED(self), PyObject *const *given, Py_ssize_t count)
@@ -114,6 +125,7 @@ static PyObject *wait_for_events(PyObject *Py_UNUSED(self), PyObject *const *giv
 
 static PyMethodDef functions[] = {
     {"wait", (PyCFunction)(void (*)(void))wait_for_events, METH_FASTCALL, "See descriptors.py."},
+    {"has_more", has_more, METH_O, "See descriptors.py."},
     {"receive", receive, METH_O, "See descriptors.py."},
     {"send", (PyCFunction)(void (*)(void))send_bytes, METH_FASTCALL, "See descriptors.py."},
     {NULL, NULL, 0, NULL},

@@ -3,8 +3,11 @@
 `descriptors.c` does the same at a lower price: where it is compiled Python takes that instead.
 """
 
+import array
+import fcntl
 import os
 import select
+import termios
 from typing import Final
 
 # One read. Well below malloc's threshold for mmap, which would cost two system calls more.
@@ -32,6 +35,13 @@ def receive(fd: int) -> bytes | None:
         return os.read(fd, READ_SIZE)
     except BlockingIOError:
         return None
+
+
+def has_more(fd: int) -> bool:
+    """Whether there are bytes to be read. Raises OSError."""
+    count = array.array("i", [0])
+    fcntl.ioctl(fd, termios.FIONREAD, count)
+    return count[0] > 0
 
 
 def send(fd: int, data: bytes | memoryview) -> int:

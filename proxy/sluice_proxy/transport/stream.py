@@ -5,7 +5,7 @@ import logging
 import socket
 import ssl
 from collections import deque
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from sluice_proxy.session.peer import LoginPeer, Owner
 from sluice_proxy.transport import descriptors
@@ -17,9 +17,11 @@ log = logging.getLogger(__name__)
 # Known here, and not looked for by name at each call.
 _receive: Final = descriptors.receive
 _send: Final = descriptors.send
+_has_more: Final = descriptors.has_more
 
-# Of TLS; BlockingIOError once it was unwrapped: the socket is an ordinary one then.
-_NOT_NOW: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
+_NOT_NOW: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+# The end, with a close_notify or without: PostgreSQL's own lengths tell what is whole.
+_END: Final = (ssl.SSLZeroReturnError, ssl.SSLEOFError)
 # Reads in a row from one connection before others get their turn.
 READS_PER_TURN: Final = 8
 # Bytes that wait to be sent above which the other side is told to pause, and below which
@@ -56,6 +58,7 @@ class Stream(LoginPeer, Handler):
         "_readable",
         "_shut",
         "_sock",
+        "_ssl",
         "_tls",
         "buffered",
         "closed",
@@ -68,6 +71,8 @@ class Stream(LoginPeer, Handler):
         self._sock = sock
         self._fd = sock.fileno()
         self._tls: ssl.SSLSocket | None = None
+        # What an SSLSocket itself reads and writes with; as long as there is TLS to be spoken.
+        self._ssl: Any = None
         self._handshaker: Handshaker | None = None
         self._out: deque[bytes | memoryview] = deque()
         self._paused = False
@@ -141,21 +146,30 @@ class Stream(LoginPeer, Handler):
             self.owner.on_bytes(data)
             if self.closed or self._handshaker is not None:
                 return
-            if len(data) < READ_SIZE and self._tls is None and not self._hung_up:
-                # A short read empties the socket: the next bytes are a new edge. Over TLS
-                # a read ends with a record, which tells nothing; and the end of the stream,
-                # once announced, is not announced again.
+            if len(data) < READ_SIZE and not self._hung_up and self._is_drained:
+                # The end of the stream, once announced, is not announced again.
                 return
         self._come_again()
 
     def _receive(self) -> bytes | None:
         """None while there is nothing."""
-        if self._tls is None:
+        if self._ssl is None:
             return _receive(self._fd)
         try:
-            return self._tls.recv(READ_SIZE)
+            data: bytes = self._ssl.read(READ_SIZE)
         except _NOT_NOW:
             return None
+        except _END:
+            return b""
+        return data
+
+    @property
+    def _is_drained(self) -> bool:
+        """After a short read: whatever comes next raises an edge of its own.
+
+        Of TLS a read ends with a record, and OpenSSL takes no more than one from the socket.
+        """
+        return self._ssl is None or not _has_more(self._fd)
 
     def _come_again(self) -> None:
         if not self._pending:
@@ -168,8 +182,8 @@ class Stream(LoginPeer, Handler):
     def resume(self) -> None:
         if self._paused:
             self._paused = False
-            if self._readable or self._tls is not None:
-                # Bytes that came meanwhile, or lie in the TLS layer, raise no new edge.
+            if self._readable:
+                # Bytes that came meanwhile raise no new edge.
                 self._readable = False
                 self._come_again()
 
@@ -187,9 +201,9 @@ class Stream(LoginPeer, Handler):
 
     def _send(self, data: bytes | memoryview) -> int:
         try:
-            if self._tls is None:
+            if self._ssl is None:
                 return _send(self._fd, data)
-            return self._tls.send(data)
+            return int(self._ssl.write(data))
         except _NOT_NOW:
             return 0
         except (OSError, ValueError) as error:
@@ -241,6 +255,7 @@ class Stream(LoginPeer, Handler):
             self.abort()
             return
         self._sock = self._tls
+        self._ssl = self._tls._sslobj  # type: ignore[attr-defined]
         self._handshaker = handshaker
         self._shake_hands()
 
@@ -282,6 +297,7 @@ class Stream(LoginPeer, Handler):
             # close_notify: without it the peer must take the end for an attack (RFC 8446, 6.1).
             with contextlib.suppress(OSError, ValueError):
                 self._tls.unwrap()
+                self._ssl = None
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError as error:

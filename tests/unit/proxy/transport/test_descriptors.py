@@ -44,7 +44,9 @@ Pair = tuple[socket.socket, socket.socket]
 def test_a_read_gives_what_is_there(module: Any, pair: Pair) -> None:
     near, far = pair
     assert module.receive(near.fileno()) is None
+    assert not module.has_more(near.fileno())
     far.sendall(b"some bytes")
+    assert module.has_more(near.fileno())
     assert module.receive(near.fileno()) == b"some bytes"
     assert module.receive(near.fileno()) is None
     far.sendall(bytes(module.READ_SIZE) + b"more")
@@ -73,6 +75,8 @@ def test_errors_are_told_as_such(module: Any, pair: Pair) -> None:
         module.send(near.fileno(), b"nobody hears it")
     with pytest.raises(OSError, match="Bad file descriptor"):
         module.receive(1 << 20)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        module.has_more(1 << 20)
     with pytest.raises(OSError, match="Bad file descriptor"):
         module.send(1 << 20, b"x")
     with pytest.raises(TypeError):
