@@ -355,19 +355,25 @@ def kept(queue: ExpectedReplies) -> list[object]:
         ([x.QUERY], "TDCZ"),
         ([x.PARSE_UNNAMED, x.BIND, x.EXECUTE, x.SYNC], "12DCZ"),
         ([x.PARSE_UNNAMED, x.BIND, x.DESCRIBE, x.EXECUTE, x.SYNC], "12TDCZ"),
+        ([x.BIND, x.EXECUTE, x.SYNC], "2DCZ"),
+        ([x.BIND, x.DESCRIBE, x.EXECUTE, x.SYNC], "2TDCZ"),
     ],
 )
 def test_a_plain_request_is_entered_at_once_as_message_by_message(
     kinds: list[int], answers: str, looked_at: bool
 ) -> None:
     whole, apart = ExpectedReplies(), pushed(kinds)
+    whole.unnamed = apart.unnamed = b"before"
+    bound = kinds[0] == x.BIND
     if kinds == [x.QUERY]:
         whole.push_query()
+    elif bound:
+        whole.push_bound(described=x.DESCRIBE in kinds)
     else:
         whole.push_pipeline(PARSE, described=x.DESCRIBE in kinds)
     if looked_at:
         assert kept(whole) == kept(apart)
-    whole.settle_plain(bound=False)
+    whole.settle_plain(bound)
     for kind in answers:
         assert apart.on_reply(ord(kind)) == FORWARD
     assert kept(whole) == kept(apart)

@@ -20,6 +20,8 @@ from sluice_testing.stage import (
 Q = query(b"SELECT 1")
 E = parse(b"SELECT 1") + bind() + describe(b"", b"P") + execute() + SYNC
 BARE = parse(b"SELECT 1") + bind() + execute() + SYNC
+NAMED = bind(b"s", b"1") + execute() + SYNC
+TOLD = bind(b"s") + describe(b"", b"P") + execute() + SYNC
 ROWS = msg("T", b"\0\0") + data_row(b"1")
 HEAD = msg("1") + msg("2") + ROWS
 
@@ -49,6 +51,11 @@ HEAD = msg("1") + msg("2") + ROWS
         (E, msg("1") + msg("2") + DONE + ready(), False),
         (BARE, msg("1") + msg("2") + data_row(b"1") + DONE + ready(), True),
         (BARE, HEAD + DONE + ready(), False),
+        (NAMED, msg("2") + data_row(b"1") + DONE + ready(), True),
+        (NAMED, msg("1") + msg("2") + DONE + ready(), False),
+        (NAMED, msg("2") + ROWS + DONE + ready(), False),
+        (TOLD, msg("2") + ROWS + DONE + ready("T"), True),
+        (TOLD, msg("2") + DONE + ready(), False),
         (E, msg("1") + ROWS + DONE + ready(), False),
         (E, HEAD + DONE + data_row(b"1") + ready(), False),
         (E, HEAD + DONE + DONE + ready(), False),
@@ -84,6 +91,12 @@ def test_what_a_plain_answer_is(asked: bytes, answer: bytes, takes: bool) -> Non
         parse(b"SELECT 1") + b"B\0\0\0\5\0" + execute() + SYNC,
         parse(b"SELECT 1") + b"B\0\0\0\5\0\0" + execute() + SYNC,
         parse(b"SELECT 1") + execute() + SYNC,
+        bind(b"s") + execute(),
+        bind(b"s") + SYNC,
+        bind(b"s", portal=b"p") + execute() + SYNC,
+        bind() + execute() + SYNC,
+        bind(b"s") + execute() + SYNC + SYNC,
+        b"B\0\0\0\5\0s\0" + execute() + SYNC,
         parse(b"LISTEN a") + bind() + execute() + SYNC,
         msg("P", b"\0SELECT 1\0\0\1") + bind() + execute() + SYNC,
         b"P\0\0\0\1" + bind() + execute() + SYNC,
@@ -113,3 +126,12 @@ def test_shapes_beyond_what_is_remembered_are_judged_anew() -> None:
         for other in words[:4]:
             assert sql.harmless(b"SELECT %b FROM %b" % (word, other))
     assert not sql.harmless(b"SET a = ")
+
+
+@pytest.mark.parametrize("name", [b"t", b"a much longer one"])
+def test_a_named_statement_gets_another_name(name: bytes) -> None:
+    assert plain.is_bound(plain.plan_of(NAMED))
+    assert plain.is_bound(plain.plan_of(TOLD))
+    assert not any(plain.is_bound(plain.plan_of(other)) for other in (Q, E, BARE))
+    assert plain.name_of(NAMED) == b"s"
+    assert plain.renamed(NAMED, name) == bind(name, b"1") + execute() + SYNC

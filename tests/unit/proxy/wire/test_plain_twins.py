@@ -53,6 +53,9 @@ MESSAGES = [
 PIPELINES = [
     parse(b"SELECT $1") + bind(b"", b"5") + execute() + SYNC,
     parse(b"SELECT $1") + bind(b"", b"5") + describe(b"", b"P") + execute() + SYNC,
+    bind(b"s", b"5") + execute() + SYNC,
+    bind(b"s", b"5") + describe(b"", b"P") + execute() + SYNC,
+    msg("2") + data_row(b"1") + DONE + ready(),
     msg("1") + msg("2") + data_row(b"1") + DONE + ready(),
     msg("1") + msg("2") + msg("T", b"\0\0") + data_row(b"1") + DONE + ready("T"),
 ]
@@ -85,18 +88,24 @@ def test_what_kind_of_request(data: bytes) -> None:
     assert plain.plan_of(data) == plan
     if plan != plain.NONE:
         assert plain.shape_of(data, plan) == SOURCE.shape_of(data, plan)
+    assert plain.is_bound(plan) == SOURCE.is_bound(plan)
+    if SOURCE.is_bound(plan):
+        assert plain.name_of(data) == SOURCE.name_of(data)
+        for name in (b"a", b"a name that is longer"):
+            assert plain.renamed(data, name) == SOURCE.renamed(data, name)
 
 
 @settings(max_examples=3000)
-@example(PIPELINES[2], 2)
-@example(PIPELINES[3], 3)
+@example(PIPELINES[4], 2)
+@example(PIPELINES[5], 16)
+@example(PIPELINES[6], 17)
 @example(b"C\xff\xff\xff\xffx" + ready(), 0)
 @given(anything, plans)
 def test_what_kind_of_answer(data: bytes, plan: int) -> None:
     assert plain.status_of(data, plan) == SOURCE.status_of(data, plan)
 
 
-@given(st.sampled_from([*PIPELINES[:2], query(b"SELECT 12")]), st.binary(max_size=20))
+@given(st.sampled_from([*PIPELINES[:4], query(b"SELECT 12")]), st.binary(max_size=20))
 def test_each_kind_is_found(request: bytes, value: bytes) -> None:
     """The cases above are not all of one kind."""
     assert plain.plan_of(request) == SOURCE.plan_of(request) != plain.NONE
