@@ -1,4 +1,4 @@
-"""Sockets: the reactor (edge-triggered epoll nested in the event loop), TLS, listeners.
+"""Sockets: the reactor (edge-triggered epoll, which the event loop waits with), TLS, listeners.
 
 The one room that reads and writes. It parses nothing: bytes go to `session` and come back.
 """

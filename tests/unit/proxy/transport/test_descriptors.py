@@ -1,31 +1,18 @@
 """Reads, writes and waits on real sockets; the same of the source and of its twin in C."""
 
-import importlib.util
 import select
 import socket
 import time
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-import sluice_proxy.transport
 from sluice_proxy.transport import descriptors
+from sluice_testing.twins import source_of
 
 
-def source() -> ModuleType:
-    """descriptors.py, whatever stands beside it."""
-    path = f"{sluice_proxy.transport.__path__[0]}/descriptors.py"
-    spec = importlib.util.spec_from_file_location("descriptors_by_source", path)
-    assert spec is not None
-    assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
-@pytest.fixture(params=[source(), descriptors], ids=["source", "as imported"])
+@pytest.fixture(params=[source_of(descriptors), descriptors], ids=["source", "as imported"])
 def module(request: pytest.FixtureRequest) -> Any:
     return request.param
 

@@ -3,14 +3,10 @@
 The module that Python takes is C's where it is compiled; its source is the other.
 """
 
-import importlib.util
-from types import ModuleType
-
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import sluice_proxy.wire
 from sluice_proxy.wire import plain
 from sluice_testing.stage import (
     DONE,
@@ -25,24 +21,14 @@ from sluice_testing.stage import (
     query,
     ready,
 )
+from sluice_testing.twins import source_of
 
 pytestmark = pytest.mark.skipif(
     str(plain.__file__).endswith(".py"), reason="it is not compiled: there is one of them alone"
 )
 
 
-def source() -> ModuleType:
-    """plain.py, whatever stands beside it."""
-    path = f"{sluice_proxy.wire.__path__[0]}/plain.py"
-    spec = importlib.util.spec_from_file_location("plain_by_source", path)
-    assert spec is not None
-    assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
-SOURCE = source()
+SOURCE = source_of(plain)
 MESSAGES = [
     query(b"SELECT 1"), query(b""), parse(b"SELECT $1"), parse(b"SELECT 2", b"s"), bind(),
     bind(b"", b"17"), bind(portal=b"p"), describe(b"", b"P"), describe(), execute(), execute(b"p"),
