@@ -238,6 +238,21 @@ def test_a_transaction_of_plain_requests_takes_the_common_path_all_along() -> No
     assert server.idle
 
 
+@pytest.mark.parametrize(
+    ("text", "common_path"),
+    [(b"SELECT 1", True), (b"SELECT set_config('a.b', 'c', false)", False), (b"LISTEN a", False)],
+)
+def test_a_named_statement_that_leaves_something_goes_the_general_way(
+    text: bytes, common_path: bool
+) -> None:
+    _, client, server = linked(Q)
+    server.sends(ROWS + DONE + ready())
+    client.sends(parse(text, b"s") + SYNC)
+    server.sends(*[msg("3")] * server.sees().count(b"C\0"), msg("1"), ready())
+    client.sends(bind(b"s") + execute() + SYNC)
+    assert (server.connection.plan >= 0) is common_path
+
+
 def test_who_waits_goes_it_too() -> None:
     stage, _, server = linked(Q)
     other = stage.client()

@@ -25,9 +25,9 @@ class Bound:
         self._version = 0
 
     def find(self, name: bytes) -> bool:
-        """Whether `name` is one that leaves nothing, and nothing makes it doubtful."""
+        """Whether `name` is one that leaves nothing. Nothing is under way that could change it."""
         statements = self._statements
-        statement = None if statements.is_changing else statements.get(name)
+        statement = statements.get(name)
         if statement is None or statement.effects is not NOTHING:
             return False
         if statement.template or not statement.message:

@@ -1,17 +1,22 @@
 """The reactor and its streams, on real sockets."""
 
 import asyncio
+import contextlib
+import fcntl
 import gc
+import os
 import socket
 import ssl
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from sluice_proxy.session.peer import UncompiledOwner
 from sluice_proxy.transport.loop import ReactorLoop
 from sluice_proxy.transport.stream import HIGH_WATER, Stream
+from sluice_testing.certificates import Authority
 
 
 class Recorder(UncompiledOwner):
@@ -274,3 +279,42 @@ async def test_tls_with_who_is_gone_already(bench: Bench, sockets: list[socket.s
     assert owner.told[0] != "secured: "
     assert owner.told[1:] == ["closed"]
     assert stream.closed
+
+
+async def test_a_descriptor_may_be_any_number(bench: Bench) -> None:
+    stream, _, far = bench.stream()
+    high = os.dup(far.fileno())
+    with socket.socket(fileno=fcntl.fcntl(high, fcntl.F_DUPFD, 3000)) as near:
+        os.close(high)
+        other = Recorder()
+        Stream(bench.reactor, near, "peer", other).start()
+        stream.write(b"so high")
+        await bench.turns()
+        assert other.data == b"so high"
+        bench.reactor.unregister(near.fileno())
+
+
+async def test_tls_records_that_come_together_are_all_read(bench: Bench, tmp_path: Path) -> None:
+    """One edge is told for both, and a read of OpenSSL's ends with the first."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    leaf, pem = Authority().issue("db"), tmp_path / "leaf.pem"
+    pem.write_text(leaf.chain + leaf.private_key)
+    context.load_cert_chain(pem)
+    stream, owner, far = bench.stream()
+    stream.start_tls(context, owner)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    client = trusting.wrap_bio(incoming, outgoing)
+    while "secured: " not in owner.told:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            client.do_handshake()
+        far.send(outgoing.read())
+        await bench.turns(3)
+        incoming.write(received(far))
+    client.write(b"one ")
+    client.write(b"two")
+    far.send(outgoing.read())
+    await bench.turns()
+    assert owner.data == b"one two"
+    stream.abort()
