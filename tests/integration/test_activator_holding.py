@@ -202,10 +202,12 @@ async def test_a_proxy_whose_port_moves_keeps_its_held_clients(activator: Held) 
 async def test_of_two_proxies_with_one_port_the_older_keeps_it(activator: Held) -> None:
     activator.register(created="2026-01-02")
     activator.register("newer", created="2026-01-03")
+    metrics = activator.app.metrics.registry
+    await activator.until(
+        lambda: metrics.get_sample_value("sluice_activator_refused_slices") == 1, "the newer loses"
+    )
     visitor = await activator.visitor(STARTUP)
     await activator.held(1)
-    metrics = activator.app.metrics.registry
-    assert metrics.get_sample_value("sluice_activator_refused_slices") == 1
     # An even older one takes it over: who came before is still with the first.
     activator.register("oldest", created="2026-01-01")
     await activator.until(
