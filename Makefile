@@ -114,7 +114,7 @@ locks: $(BIN)/.ready ## write the lock files anew, with the newest versions that
 clean: ## remove what was made here; what is cached for all clones stays
 	rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
-$(COMPILED)/.ready: $(BIN)/.ready proxy/native.py proxy/mypyc_slices.h $(shell find proxy/sluice_proxy proxy/sluice_activator -name '*.py' -o -name '*.c')
+$(COMPILED)/.ready: $(BIN)/.ready proxy/native.py $(wildcard proxy/mypyc_*.h) $(shell find proxy/sluice_proxy proxy/sluice_activator -name '*.py' -o -name '*.[ch]')
 	@$(BIN)/python tests/tools/stage.py "compile the proxy" $(BIN)/python proxy/native.py $(COMPILED)
 	@touch $@
 

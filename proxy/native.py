@@ -18,11 +18,23 @@ HERE: Final = Path(__file__).resolve().parent
 PACKAGES: Final = ("sluice_proxy", "sluice_activator")
 
 COMPILED: Final = (
-    "session/*.py", "pool/*.py", "wire/*.py", "metrics.py",
+    "session/*.py", "pool/*.py", "wire/*.py", "clock.py", "metrics.py",
     "transport/reactor.py", "transport/stream.py",
 )  # fmt: skip
 
-SLICES: Final = HERE / "mypyc_slices.h"
+CALLS: Final = HERE / "mypyc_calls.h"
+# What compiled code calls without Python between: in mypyc_calls.h `direct_` and the last name;
+# the arguments, the result, and whether it may raise.
+DIRECT: Final = {
+    "sluice_proxy.wire.plain.plan_of": (("bytes",), "int", False),
+    "sluice_proxy.wire.plain.status_of": (("bytes", "int"), "int", False),
+    "sluice_proxy.wire.plain.shape_of": (("bytes", "int"), "bytes", True),
+    "sluice_proxy.wire.plain.name_of": (("bytes",), "bytes", True),
+    "sluice_proxy.wire.plain.renamed": (("bytes", "bytes"), "bytes", True),
+    "sluice_proxy.wire.plain.is_bound": (("int",), "bool", False),
+    "sluice_proxy.transport.descriptors.receive": (("int",), "object", True),
+    "sluice_proxy.transport.descriptors.send": (("int", "object"), "int", True),
+}
 FLAGS: Final = ["-O3", "-std=gnu11", "-Wall", "-Wextra"]
 
 # What stays as it is, and why.
@@ -80,11 +92,38 @@ def build_here() -> None:
         Extension(source.removesuffix(".c").replace("/", "."), [source], extra_compile_args=FLAGS)
         for source in kernels()
     ]
+    call_directly()
     typed = mypycify(["--strict", *modules()], opt_level="3", debug_level="0")
-    for extension in typed:
-        extension.extra_compile_args = [*extension.extra_compile_args, "-include", str(SLICES)]
+    # All of the code is in one; the others only lead to it.
+    [code] = (extension for extension in typed if extension.name.endswith("__mypyc"))
+    code.extra_compile_args = [*code.extra_compile_args, "-I.", "-include", str(CALLS)]
     arguments = ["--quiet", "build_ext", "--inplace"]
     setup(name="sluice", ext_modules=[*typed, *by_hand], script_args=arguments)
+
+
+def call_directly() -> None:
+    """Makes mypyc know of DIRECT as it knows of `len`."""
+    from mypyc.ir.ops import ERR_MAGIC, ERR_NEVER
+    from mypyc.ir.rtypes import (
+        bool_rprimitive,
+        bytes_rprimitive,
+        int_rprimitive,
+        object_rprimitive,
+    )
+    from mypyc.primitives.registry import function_op
+
+    kinds = {
+        "bool": bool_rprimitive, "bytes": bytes_rprimitive, "int": int_rprimitive,
+        "object": object_rprimitive,
+    }  # fmt: skip
+    for name, (taken, given, raises) in DIRECT.items():
+        function_op(
+            name=name,
+            arg_types=[kinds[kind] for kind in taken],
+            return_type=kinds[given],
+            c_function_name=f"direct_{name.rpartition('.')[2]}",
+            error_kind=ERR_MAGIC if raises else ERR_NEVER,
+        )
 
 
 def missing() -> str:

@@ -9,7 +9,7 @@ Rooms, top to bottom; imports go downwards only:
 `pool`       who gets a server connection
 `targets`    which servers there are, and how they are reached
 `wire`       the protocol as values: no socket, no clock
-`config`, `errors`, `metrics`, `logs`  leaves that every room may import
+`config`, `errors`, `metrics`, `logs`, `clock`  leaves that every room may import
 
 It never speaks to the Kubernetes API and imports neither kopf nor kubernetes.
 """

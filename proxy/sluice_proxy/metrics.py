@@ -5,6 +5,7 @@ Nobody renders anything here; `admin` reads a snapshot when it is asked.
 
 from bisect import bisect_left
 from dataclasses import dataclass, field, replace
+from math import inf
 
 # Seconds. A borrow from an idle pool takes microseconds; the longest wait is 300 s.
 WAIT_BUCKETS: tuple[float, ...] = (
@@ -13,22 +14,40 @@ WAIT_BUCKETS: tuple[float, ...] = (
 
 
 class Histogram:
-    """Counts per bucket (`counts[i]`: up to `bounds[i]`; the last: above all) and the sum."""
+    """Counts per bucket, and the sum. One value is in the bucket of the one before, mostly."""
 
-    __slots__ = ("bounds", "counts", "total")
+    __slots__ = ("_above", "_bucket", "_counts", "_repeated", "_up_to", "bounds", "total")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
+        # But for those that came since the bucket was another.
+        self._counts = [0] * (len(bounds) + 1)
+        self._bucket = self._repeated = 0
+        self._above, self._up_to = -inf, bounds[0]
+
+    @property
+    def counts(self) -> list[int]:
+        """`counts[i]`: up to `bounds[i]`, and above the one before; the last: above all."""
+        counts = list(self._counts)
+        counts[self._bucket] += self._repeated
+        return counts
 
     def observe(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value) if value else 0] += 1
+        if not self._above < value <= self._up_to:
+            self._turn_to(bisect_left(self.bounds, value))
+        self._repeated += 1
         self.total += value
+
+    def _turn_to(self, bucket: int) -> None:
+        self._counts[self._bucket] += self._repeated
+        self._bucket, self._repeated = bucket, 0
+        self._above = self.bounds[bucket - 1] if bucket else -inf
+        self._up_to = self.bounds[bucket] if bucket < len(self.bounds) else inf
 
     def copy(self) -> "Histogram":
         other = Histogram(self.bounds)
-        other.counts = list(self.counts)
+        other._counts = self.counts
         other.total = self.total
         return other
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
+from sluice_proxy.clock import Clock
 from sluice_proxy.errors import ProxyError
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.pool.neighbours import NOT_WAITING, Server, Waiter
@@ -69,8 +70,8 @@ class Load:
 
     def __init__(self, seed: int, limit: int, crowd: dict[PoolKey, int]):
         self.dice = random.Random(seed)
-        self.now = 1000.0
-        self.pools = Pools(self, lambda: self.now, self.dice.random)
+        self.clock = Clock(1000.0)
+        self.pools = Pools(self, self.clock, self.dice.random)
         self.pools.set_limit(limit)
         self.pools.borrow_timeout = 1e9
         self.pools.maintenance.lifetime = 5.0
@@ -82,6 +83,14 @@ class Load:
         self._order = itertools.count()
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self.clients = [Client(self, key) for key, count in crowd.items() for _ in range(count)]
+
+    @property
+    def now(self) -> float:
+        return self.clock.now
+
+    @now.setter
+    def now(self, seconds: float) -> None:
+        self.clock.now = seconds
 
     def after(self, seconds: float, what: Callable[[], None]) -> None:
         heapq.heappush(self._agenda, (self.now + seconds, next(self._order), what))

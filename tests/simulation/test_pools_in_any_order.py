@@ -38,7 +38,7 @@ class PoolsMachine(RuleBasedStateMachine):
         self.everybody: list[FakeWaiter] = []
         self.retired: set[FakeServer] = set()
         self.seats = random.Random(0)
-        self.pools.maintenance = Maintenance(lambda: self.world.now, self.seats.random)
+        self.pools.maintenance = Maintenance(self.world.clock, self.seats.random)
 
     def settle(self) -> None:
         """Moves who was served or refused out of the model's queues: only from the front."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
+from sluice_proxy.clock import Clock
 from sluice_proxy.pool.neighbours import Server
 
 IDLE_AFTER: Final = 300.0
@@ -28,17 +29,17 @@ class Maintenance:
     `dice` gives numbers from 0 up to 1.
     """
 
-    def __init__(self, clock: Callable[[], float], dice: Callable[[], float]):
+    def __init__(self, clock: Clock, dice: Callable[[], float]):
         self._clock = clock
         self._dice = dice
-        self._looked_at = clock()
+        self._looked_at = clock.now
         self.lifetime = LIFETIME
         # None until the server has told its max_connections.
         self.keep_idle: int | None = None
 
     def admit(self, server: Server) -> None:
         """A new connection."""
-        server.born = self._clock()
+        server.born = self._clock.now
         server.stretch = 1 + _JITTER * (2 * self._dice() - 1)
         server.retired = ""
 
@@ -48,13 +49,13 @@ class Maintenance:
 
     def verdict(self, server: Server) -> str:
         """Why `server` is not for another client; empty if it is."""
-        if self._clock() >= server.born + self.lifetime * server.stretch:
+        if self._clock.now >= server.born + self.lifetime * server.stretch:
             return "it has lived long enough"
         return server.retired
 
     def is_due(self) -> bool:
         """Whether it is time to look at idle connections again."""
-        now = self._clock()
+        now = self._clock.now
         due = now >= self._looked_at + _INTERVAL
         if due:
             self._looked_at = now
@@ -71,7 +72,7 @@ class Maintenance:
         """Those that are too many, oldest first."""
         if self.keep_idle is None:
             return []
-        limit = self._clock() - (IDLE_AFTER if self.keep_idle else IDLE_AFTER_IF_NONE_STAYS)
+        limit = self._clock.now - (IDLE_AFTER if self.keep_idle else IDLE_AFTER_IF_NONE_STAYS)
         long_idle = [server for server in idle if server.idle_since <= limit]
         long_idle.sort(key=lambda server: server.idle_since)
         return long_idle[: max(0, len(long_idle) - self.keep_idle)]

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from sluice_proxy.clock import Clock
 from sluice_proxy.errors import BorrowTimeout, InvariantError, ProxyError, ShuttingDown
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.pool.maintenance import Maintenance
@@ -33,7 +34,7 @@ _RESTED: Final = 1.0
 class Pools:
     """All pools of one proxy under one limit.
 
-    `clock` gives seconds, monotonic; `dice` numbers from 0 up to 1. `open` counts
+    `dice` gives numbers from 0 up to 1. `open` counts
     connections from the first attempt until the server has let go of them; `closing` are
     those of them that were told to end. They count against the limit, too, so that the
     server never sees more. `draining`: the limit only falls, and `spare` is what is kept then
@@ -44,7 +45,7 @@ class Pools:
     def __init__(
         self,
         connector: Connector,
-        clock: Callable[[], float],
+        clock: Clock,
         dice: Callable[[], float] = random.random,
     ):
         self._connector = connector
@@ -77,7 +78,10 @@ class Pools:
     def take_idle(self, key: PoolKey) -> Server | None:
         """An idle server connection, which is borrowed by this; None if there is none."""
         pool = self._pools.get(key)
-        if pool is None or not pool.idle or pool.waiters:
+        return None if pool is None else self._take_idle(pool)
+
+    def _take_idle(self, pool: Pool) -> Server | None:
+        if not pool.idle or pool.waiters:
             return None
         server = pool.idle.pop()
         pool.borrowed.add(server)
@@ -85,13 +89,13 @@ class Pools:
 
     def acquire(self, key: PoolKey, waiter: Waiter) -> Server | None:
         """A server connection now, or None: `waiter` will be granted or refused later."""
-        server = self.take_idle(key)
+        pool = self.pool(key)
+        server = self._take_idle(pool)
         if server is not None:
             return server
-        pool = self.pool(key)
         if waiter.waits_since != NOT_WAITING:
             raise InvariantError(f"{waiter} waits already")
-        pool.waiters.push(waiter, self._clock())
+        pool.waiters.push(waiter, self._clock.now)
         self.waiting += 1
         self._make_room(pool)
         on_its_way = len(pool.waiters) <= pool.connecting or self._awaits_first()
@@ -117,7 +121,7 @@ class Pools:
             self._grant(key, self._first_waiter(pool), server)
         else:
             pool.borrowed.discard(server)
-            server.idle_since = self._clock()
+            server.idle_since = self._clock.now
             pool.idle.append(server)
             self._make_room_for_oldest()
 
@@ -126,7 +130,7 @@ class Pools:
         pool = self._pools[key]
         self._forget(pool, server)
         self.closing += 1
-        self._discarded_at = self._clock()
+        self._discarded_at = self._clock.now
         server.close(reason)
         self._prune(pool)
 
@@ -179,7 +183,7 @@ class Pools:
         self.closing += lingers
         self.open -= not lingers
         pool.failures += 1
-        pool.failed_at = self._clock()
+        pool.failed_at = self._clock.now
         pool.last_error = error
         if not error.transient:
             self._refuse_all(pool, error)
@@ -203,7 +207,7 @@ class Pools:
     def _shrink(self) -> None:
         """Keeps what is lent or waited for, and `spare`; the rest is for other pods."""
         needed = sum(len(pool.borrowed) for pool in self._pools.values()) + self.spare
-        rested = self._clock() - (_RESTED if self.spare else 0)
+        rested = self._clock.now - (_RESTED if self.spare else 0)
         while self.open - self.closing > needed and self._evict_idle(idle_before=rested):
             pass
         self.set_limit(max(self.open + self.waiting, needed))
@@ -216,7 +220,7 @@ class Pools:
         """What only time decides: refuses who has waited for the borrow timeout."""
         if self.draining:
             self._shrink()
-        limit = self._clock() - self.borrow_timeout
+        limit = self._clock.now - self.borrow_timeout
         for pool in list(self._pools.values()):
             while pool.waiters and pool.waiters.since <= limit and not self._is_served_soon(pool):
                 self.timeouts += 1
@@ -293,7 +297,7 @@ class Pools:
         since = pool.waiters.since if pool.waiters else float("inf")
         if pool.open <= fair:
             fair = 1
-            since = min(since, self._clock() - _TURN)
+            since = min(since, self._clock.now - _TURN)
         others = [other for other in wanting if other is not pool and other.open < fair]
         return any(other.waiters and other.waiters.since < since for other in others)
 
@@ -328,7 +332,7 @@ class Pools:
         return connecting > 0 and (self.unsure or connecting == self.open)
 
     def _room_is_coming(self) -> bool:
-        return self.closing > 0 and self._clock() - self._discarded_at < _CLOSING_PATIENCE
+        return self.closing > 0 and self._clock.now - self._discarded_at < _CLOSING_PATIENCE
 
     def _evict_idle(self, other_than: Pool | None = None, idle_before: float = math.inf) -> bool:
         """Closes the connection that has been idle longest, if it is so since `idle_before`."""

@@ -1,6 +1,6 @@
 """The named statement of a plain request (see `common`): known to leave nothing, and renamed."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sluice_proxy.session.pinning import NOTHING
 from sluice_proxy.session.statement import Statement
@@ -9,8 +9,6 @@ from sluice_proxy.wire import plain
 
 if TYPE_CHECKING:
     from sluice_proxy.session.server import ServerConnection
-
-_renamed: Final = plain.renamed
 
 
 class Bound:
@@ -49,4 +47,4 @@ class Bound:
         """The request, by the name that the servers know: it is sent."""
         statement, self._statement = self._statement, None
         assert statement is not None
-        return _renamed(data, statement.name)
+        return plain.renamed(data, statement.name)

@@ -23,27 +23,16 @@ if TYPE_CHECKING:
 # Of a server connection: the last request was plain, and has its plain answer.
 ANSWERED: Final = -2
 
-# Known here, and not looked for by name at each call.
-_plan_of: Final = plain.plan_of
-_shape_of: Final = plain.shape_of
-_status_of: Final = plain.status_of
-_name_of: Final = plain.name_of
-
 
 def plan_of(data: bytes) -> int:
     """What kind of plain request `data` is, and nothing else; NONE if it is none.
 
     Of a named statement the text is not seen here.
     """
-    plan = _plan_of(data)
-    if plan == plain.NONE or is_bound(plan) or sql.harmless(_shape_of(data, plan)):
+    plan = plain.plan_of(data)
+    if plan == plain.NONE or plain.is_bound(plan) or sql.harmless(plain.shape_of(data, plan)):
         return plan
     return plain.NONE
-
-
-def is_bound(plan: int) -> bool:
-    """As `plain.is_bound`."""
-    return plan >> 1 == 1
 
 
 def take(client: "ClientSession", data: bytes) -> bool:
@@ -55,7 +44,7 @@ def take(client: "ClientSession", data: bytes) -> bool:
     plan = plan_of(data)
     if plan == plain.NONE or not client.requests.are_plain:
         return False
-    if is_bound(plan) and not _may_be_bound(client, server, data):
+    if plain.is_bound(plan) and not _may_be_bound(client, server, data):
         return False
     if server is not None:
         send(client, server, data, plan)
@@ -68,7 +57,7 @@ def take(client: "ClientSession", data: bytes) -> bool:
 def _may_be_bound(client: "ClientSession", server: "ServerConnection | None", data: bytes) -> bool:
     """Whether it is known what the client calls so, and that it leaves nothing behind."""
     bound = client.requests.prepared.bound
-    if not bound.find(_name_of(data)):
+    if not bound.find(plain.name_of(data)):
         return False
     found = client.unnamed is None if server is None else bound.is_there(server)
     if not found:
@@ -86,7 +75,7 @@ def _may_follow(client: "ClientSession", server: "ServerConnection | None") -> b
 def is_clean(server: "ServerConnection", client: "ClientSession") -> bool:
     """Whether a free connection needs nothing before the client's first message, which is plain."""
     session = server.session
-    if is_bound(client.plan) and not client.requests.prepared.bound.is_there(server):
+    if plain.is_bound(client.plan) and not client.requests.prepared.bound.is_there(server):
         return False
     return (
         client.settings is session.settings
@@ -117,7 +106,7 @@ def send(client: "ClientSession", server: "ServerConnection", data: bytes, plan:
     """A plain request, on a connection on which nothing is under way."""
     requests = client.requests
     requests.queries += 1
-    if is_bound(plan):
+    if plain.is_bound(plan):
         data = requests.prepared.bound.renamed(data)
         server.expected.push_bound(described=bool(plan & 1))
     else:
@@ -138,10 +127,10 @@ def pass_on(server: "ServerConnection", data: bytes) -> bool:
         return False
     if client.stalled or client.leaving:
         return False
-    status = _status_of(data, server.plan)
+    status = plain.status_of(data, server.plan)
     if status not in (c.IDLE, c.IN_TRANSACTION):
         return False
-    server.expected.settle_plain(is_bound(server.plan))
+    server.expected.settle_plain(plain.is_bound(server.plan))
     server.plan = ANSWERED
     server.answers.status = status
     client.peer.write(data)

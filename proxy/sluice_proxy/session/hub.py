@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from typing import Protocol
 
+from sluice_proxy.clock import Clock
 from sluice_proxy.errors import ErrorFields, ShuttingDown
 from sluice_proxy.metrics import Counters
 from sluice_proxy.pool.key import PoolKey
@@ -76,12 +77,12 @@ class Dialler(Connector, Protocol):
 class Hub(Lobby):
     """Every client and every server connection of one proxy.
 
-    `clock` gives seconds, monotonic. Implements what `ClientSession` (Lobby) and
+    Implements what `ClientSession` (Lobby) and
     `ServerConnection` (Keeper) ask of the proxy as a whole. `on_lost` hears of each server
     connection that ends without the proxy's doing, and whether clients had used it.
     """
 
-    def __init__(self, dialler: Dialler, clock: Callable[[], float], counters: Counters):
+    def __init__(self, dialler: Dialler, clock: Clock, counters: Counters):
         self.pinning_filters: frozenset[str] = frozenset()
         self._dialler = dialler
         self._clock = clock
@@ -216,7 +217,7 @@ class Hub(Lobby):
 
     def tick(self) -> None:
         """Everything that only time decides; called a few times a second."""
-        now = self._clock()
+        now = self._clock.now
         self.activity.look(bool(self.clients))
         unserved = any(client.server is None for client in self.clients.values())
         self.pools.spare = int(unserved or self.activity.logs_in() or self._lame_duck)
@@ -231,7 +232,7 @@ class Hub(Lobby):
             self.pools.close_idle("no clients")
 
     def expire_idle_clients(self) -> None:
-        limit = self._clock() - self.idle_client_timeout
+        limit = self._clock.now - self.idle_client_timeout
         for client in list(self.clients.values()):
             if client.last_active < limit and self._rests(client):
                 self.counters.idle_client_timeouts += 1
@@ -256,7 +257,7 @@ class Hub(Lobby):
 
         Pinned or not.
         """
-        limit = self._clock() - rested
+        limit = self._clock.now - rested
         resting = [
             client
             for client in self.clients.values()
@@ -276,7 +277,7 @@ class Hub(Lobby):
     # Lobby
 
     def now(self) -> float:
-        return self._clock()
+        return self._clock.now
 
     def acquire(self, client: ClientSession) -> ServerConnection | None:
         return _ours(self.pools.acquire(client.key, client))
@@ -285,7 +286,7 @@ class Hub(Lobby):
         self.pools.give_up(client.key, client)
 
     def orphan(self, server: ServerConnection, cut: bool) -> None:
-        server.orphan(self._clock(), cut)
+        server.orphan(self._clock.now, cut)
 
     def profile(self, key: PoolKey) -> Profile | None:
         return self.profiles.get(key)
@@ -343,7 +344,7 @@ class Hub(Lobby):
 
     def read_only(self, server: ServerConnection) -> None:
         """A standby where a writer was expected: the next login tells where that is now."""
-        now = self._clock()
+        now = self._clock.now
         if _is_on_a_standby(server) and now - self._doubted_at >= DOUBT_EVERY:
             self._doubted_at = now
             self.pools.retire(server.key, server, "it is on a standby")

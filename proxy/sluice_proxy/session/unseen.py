@@ -1,8 +1,8 @@
 """What is known of the databases' sessions beside the texts: for all connections of a proxy."""
 
-from collections.abc import Callable
 from typing import Final
 
+from sluice_proxy.clock import Clock
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.session.state import SessionState
 from sluice_proxy.session.suspects import EVERYBODY, NOBODY, Suspects
@@ -14,10 +14,10 @@ _AGE: Final = 10.0
 class Unseen:
     """Functions that change sessions, by database; pools whose clients ask for sequences' values.
 
-    `clock` gives seconds, monotonic. Unless it `looks`, no text can do more than it shows.
+    Unless it `looks`, no text can do more than it shows.
     """
 
-    def __init__(self, clock: Callable[[], float]):
+    def __init__(self, clock: Clock):
         self._clock = clock
         self.looks = False
         # What is known, and since when.
@@ -29,15 +29,15 @@ class Unseen:
         if not self.looks:
             return NOBODY
         known, asked = self._suspects.get(database, (EVERYBODY, -_AGE))
-        if self._clock() - asked > _AGE:
-            self._suspects[database] = (known, self._clock())
+        if self._clock.now - asked > _AGE:
+            self._suspects[database] = (known, self._clock.now)
             session.functions_due = True
         elif known is EVERYBODY:
             session.functions_due = True
         return known
 
     def learn(self, database: str, found: Suspects) -> None:
-        self._suspects[database] = (found, self._clock())
+        self._suspects[database] = (found, self._clock.now)
 
     def is_nothing(self, key: PoolKey) -> bool:
         """Whether there is neither for this pool, as of now: what a text does it shows."""
@@ -48,7 +48,7 @@ class Unseen:
         known = self._suspects.get(key.database)
         if known is None or known[0] is not NOBODY:
             return False
-        return self._clock() - known[1] <= _AGE
+        return self._clock.now - known[1] <= _AGE
 
     def asks_sequences(self, key: PoolKey) -> bool:
         """Whether clients of this pool ask for what their session took of a sequence."""

@@ -1,25 +1,11 @@
-/* What descriptors.py does. Reads and writes do not wait, so that none lets go of the interpreter's
- * lock, and one buffer is enough for all reads: what was read is copied, at its own size.
- */
+/* descriptors.py's twin: descriptors.h as a module of Python's, and the wait for events. */
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <errno.h>
+#include "descriptors.h"
 #include <limits.h>
 #include <math.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 
-enum { READ_SIZE = 16384, BATCH = 256, SHIFT = 16 };
-
-static char room[READ_SIZE];
-
-/* Nothing, or no room, for now? */
-static int would_block(void)
-{
-    return errno == EAGAIN || errno == EWOULDBLOCK;
-}
+enum { BATCH = 256, SHIFT = 16 };
 
 static int read_descriptor(PyObject *object, int *fd)
 {
@@ -33,47 +19,25 @@ static int read_descriptor(PyObject *object, int *fd)
 static PyObject *receive(PyObject *Py_UNUSED(self), PyObject *descriptor)
 {
     int fd;
-    ssize_t count;
-    if (read_descriptor(descriptor, &fd) < 0)
-        return NULL;
-    do
-        count = recv(fd, room, sizeof room, MSG_DONTWAIT);
-    while (count < 0 && errno == EINTR);
-    if (count >= 0)
-        return PyBytes_FromStringAndSize(room, count);
-    if (would_block())
-        Py_RETURN_NONE;
-    return PyErr_SetFromErrno(PyExc_OSError);
+    return read_descriptor(descriptor, &fd) < 0 ? NULL : received(fd);
 }
 
 static PyObject *has_more(PyObject *Py_UNUSED(self), PyObject *descriptor)
 {
-    int fd, count = 0;
-    if (read_descriptor(descriptor, &fd) < 0)
-        return NULL;
-    if (ioctl(fd, FIONREAD, &count) < 0)
-        return PyErr_SetFromErrno(PyExc_OSError);
-    return PyBool_FromLong(count > 0);
+    int fd, more = read_descriptor(descriptor, &fd) < 0 ? -1 : are_more(fd);
+    return more < 0 ? NULL : PyBool_FromLong(more);
 }
 
 static PyObject *send_bytes(PyObject *Py_UNUSED(self), PyObject *const *given, Py_ssize_t count)
 {
     int fd;
-    ssize_t sent;
-    Py_buffer data;
+    Py_ssize_t sent;
     if (count != 2) {
         PyErr_SetString(PyExc_TypeError, "takes a descriptor and bytes");
         return NULL;
     }
-    if (read_descriptor(given[0], &fd) < 0 || PyObject_GetBuffer(given[1], &data, PyBUF_SIMPLE) < 0)
-        return NULL;
-    do
-        sent = send(fd, data.buf, (size_t)data.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    PyBuffer_Release(&data);
-    if (sent < 0 && !would_block())
-        return PyErr_SetFromErrno(PyExc_OSError);
-    return PyLong_FromSsize_t(sent < 0 ? 0 : sent);
+    sent = read_descriptor(given[0], &fd) < 0 ? -1 : sent_of(fd, given[1]);
+    return sent < 0 ? NULL : PyLong_FromSsize_t(sent);
 }
 
 /* Rounded up: who waits for a timer is not to come back before it. */

@@ -101,9 +101,9 @@ class Peers:
     async def _pods(self) -> tuple[Address, ...]:
         """Where the pods are now. One look-up at a time, whatever comes in."""
         async with self._search:
-            if self._reactor.now - self._found_at >= _FRESH:
+            if self._reactor.clock.now - self._found_at >= _FRESH:
                 self._found = await self._look_up()
-                self._found_at = self._reactor.now
+                self._found_at = self._reactor.clock.now
         return self._found
 
     async def _look_up(self) -> tuple[Address, ...]:

@@ -16,6 +16,7 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr, trait
 
+from sluice_proxy.clock import Clock
 from sluice_proxy.transport import descriptors
 from sluice_proxy.transport.descriptors import SHIFT
 
@@ -55,22 +56,18 @@ class UncompiledHandler(Handler):
 
 
 class Reactor:
-    """Dispatches readiness to handlers. `now` is the monotonic time of the present turn.
+    """Dispatches readiness to handlers. `clock` tells when the present turn began.
 
     `stirred` is set by whoever gives the event loop something to do; that is `loop`.
     """
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop
-        self.now = _monotonic()
+        self.clock = Clock(_monotonic())
         self.epoll = select.epoll()
         self.stirred = False
         self._handlers: list[Handler | None] = [None] * _PLACES
         self._again: list[Handler] = []
-
-    def clock(self) -> float:
-        """Seconds, monotonic; as exact as the turns of the reactor."""
-        return self.now
 
     def register(self, fd: int, handler: Handler) -> None:
         if fd >= len(self._handlers):
@@ -102,14 +99,15 @@ class Reactor:
         Returns the events of descriptors that have no handler. `seconds` may be infinite.
         """
         self.stirred = False
-        self.now = _monotonic()
-        until = self.now + seconds
+        clock = self.clock
+        clock.now = _monotonic()
+        until = clock.now + seconds
         while True:
-            left = 0.0 if self._again else max(until - self.now, 0.0)
+            left = 0.0 if self._again else max(until - clock.now, 0.0)
             events = _wait(self.epoll, left if left < _FOR_EVER else -1.0)
-            self.now = _monotonic()
+            clock.now = _monotonic()
             others = self._dispatch(events)
-            if others or self.stirred or self.now >= until:
+            if others or self.stirred or clock.now >= until:
                 return others
 
     def _dispatch(self, events: list[int]) -> list[int]:

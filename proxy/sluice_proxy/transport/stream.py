@@ -14,11 +14,6 @@ from sluice_proxy.transport.reactor import HANGUP, READABLE, Handler, Reactor
 
 log = logging.getLogger(__name__)
 
-# Known here, and not looked for by name at each call.
-_receive: Final = descriptors.receive
-_send: Final = descriptors.send
-_has_more: Final = descriptors.has_more
-
 _NOT_NOW: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 # The end, with a close_notify or without: PostgreSQL's own lengths tell what is whole.
 _END: Final = (ssl.SSLZeroReturnError, ssl.SSLEOFError)
@@ -154,7 +149,7 @@ class Stream(LoginPeer, Handler):
     def _receive(self) -> bytes | None:
         """None while there is nothing."""
         if self._ssl is None:
-            return _receive(self._fd)
+            return descriptors.receive(self._fd)
         try:
             data: bytes = self._ssl.read(READ_SIZE)
         except _NOT_NOW:
@@ -169,7 +164,7 @@ class Stream(LoginPeer, Handler):
 
         Of TLS a read ends with a record, and OpenSSL takes no more than one from the socket.
         """
-        return self._ssl is None or not _has_more(self._fd)
+        return self._ssl is None or not descriptors.has_more(self._fd)
 
     def _come_again(self) -> None:
         if not self._pending:
@@ -202,7 +197,7 @@ class Stream(LoginPeer, Handler):
     def _send(self, data: bytes | memoryview) -> int:
         try:
             if self._ssl is None:
-                return _send(self._fd, data)
+                return descriptors.send(self._fd, data)
             return int(self._ssl.write(data))
         except _NOT_NOW:
             return 0

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sluice_proxy.clock import Clock
 from sluice_proxy.metrics import Counters
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.session.client import ClientSession
@@ -178,10 +179,18 @@ class Stage:
     """One hub, its clients and its server connections, and the time."""
 
     def __init__(self, limit: int = 1) -> None:
-        self.now = 1000.0
+        self.clock = Clock(1000.0)
         self.dialler = FakeDialler()
-        self.hub = Hub(self.dialler, lambda: self.now, Counters())
+        self.hub = Hub(self.dialler, self.clock, Counters())
         self.hub.pools.set_limit(limit)
+
+    @property
+    def now(self) -> float:
+        return self.clock.now
+
+    @now.setter
+    def now(self, seconds: float) -> None:
+        self.clock.now = seconds
 
     def server(self, key: PoolKey = KEY, **parameters: bytes) -> "ServerSide":
         """A new server connection that is idle, or goes to whoever waits."""

@@ -1,0 +1,61 @@
+/* Included before everything else that mypyc has generated: what it calls as C does, with neither
+ * a lookup nor an object for each number (see DIRECT in native.py).
+ */
+
+#pragma once
+#include "mypyc_slices.h"
+#include <CPy.h>
+#include "sluice_proxy/transport/descriptors.h"
+#include "sluice_proxy/wire/plain.h"
+
+/* Tagged: twice the number. */
+static inline CPyTagged tagged(int64_t number)
+{
+    return (CPyTagged)number << 1;
+}
+
+static inline int64_t untagged(CPyTagged number)
+{
+    return (int64_t)number >> 1;
+}
+
+static inline CPyTagged direct_plan_of(PyObject *data)
+{
+    return tagged(plan_of_bytes(bytes_of(data)));
+}
+
+static inline CPyTagged direct_status_of(PyObject *data, CPyTagged plan)
+{
+    return tagged(status_of_bytes(bytes_of(data), untagged(plan)));
+}
+
+static inline PyObject *direct_shape_of(PyObject *data, CPyTagged plan)
+{
+    return shape_of_bytes(bytes_of(data), untagged(plan));
+}
+
+static inline PyObject *direct_name_of(PyObject *data)
+{
+    return name_of_bytes(bytes_of(data));
+}
+
+static inline PyObject *direct_renamed(PyObject *data, PyObject *name)
+{
+    return renamed_bytes(bytes_of(data), bytes_of(name));
+}
+
+static inline char direct_is_bound(CPyTagged plan)
+{
+    return is_bound(untagged(plan));
+}
+
+static inline PyObject *direct_receive(CPyTagged fd)
+{
+    return received((int)untagged(fd));
+}
+
+static inline CPyTagged direct_send(CPyTagged fd, PyObject *data)
+{
+    Py_ssize_t sent = sent_of((int)untagged(fd), data);
+    return sent < 0 ? CPY_INT_TAG : tagged(sent);
+}
