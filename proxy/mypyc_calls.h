@@ -59,3 +59,39 @@ static inline CPyTagged direct_send(CPyTagged fd, PyObject *data)
     Py_ssize_t sent = sent_of((int)untagged(fd), data);
     return sent < 0 ? CPY_INT_TAG : tagged(sent);
 }
+
+static inline CPyTagged direct_wait(PyObject *epoll, CPyTagged fd, PyObject *events, double seconds)
+{
+    int found = events_of((int)untagged(fd), (int64_t *)PyByteArray_AS_STRING(events), seconds);
+    (void)epoll;
+    return found < 0 ? CPY_INT_TAG : tagged(found);
+}
+
+static inline CPyTagged direct_event(PyObject *events, CPyTagged number)
+{
+    return tagged(((const int64_t *)PyByteArray_AS_STRING(events))[untagged(number)]);
+}
+
+static inline double direct_monotonic(void)
+{
+    return monotonic_seconds();
+}
+
+/* Whether an object is of a class. What of another was seen last is remembered in each place where
+ * that is asked, so that who comes again is known by two comparisons. A class that is remembered
+ * is kept: its place in memory cannot become another's.
+ */
+#undef PyObject_TypeCheck
+#define PyObject_TypeCheck(object, class)                                                     \
+    ({                                                                                        \
+        static PyTypeObject *seen;                                                            \
+        PyTypeObject *own = Py_TYPE(object), *wanted = (class);                               \
+        own == wanted || own == seen || (PyType_IsSubtype(own, wanted) && remember(&seen, own)); \
+    })
+
+static inline int remember(PyTypeObject **seen, PyTypeObject *own)
+{
+    Py_INCREF(own);
+    Py_XSETREF(*seen, own);
+    return 1;
+}

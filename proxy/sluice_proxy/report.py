@@ -90,7 +90,7 @@ class Report:
             budget=hub.pools.limit,
             open=hub.pools.open,
             idle=sum(len(pool.idle) for pool in pools),
-            borrowed=sum(len(pool.borrowed) for pool in pools),
+            borrowed=sum(pool.borrowed for pool in pools),
             pinned=len(pinned),
             waiting=hub.pools.waiting,
             clients=len(hub.clients),
@@ -111,9 +111,11 @@ def _by_name(pools: list[Pool], pinned: set[ServerConnection]) -> tuple[PoolGaug
             database=_printable(database),
             user=_printable(user),
             open=sum(pool.open for pool in group),
-            borrowed=sum(len(pool.borrowed) for pool in group),
-            waiting=sum(len(pool.waiters) for pool in group),
-            pinned=sum(server in pool.borrowed for pool in group for server in pinned),
+            borrowed=sum(pool.borrowed for pool in group),
+            waiting=sum(pool.waiters.count for pool in group),
+            pinned=sum(
+                server.lent and server.key == pool.key for pool in group for server in pinned
+            ),
         )
         for (database, user), group in grouped.items()
     )

@@ -19,7 +19,7 @@ from sluice_proxy.session import common, statement
 from sluice_proxy.session.client import ClientSession
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.session.states import IDLE
-from sluice_proxy.wire.expected import ExpectedReplies
+from sluice_proxy.wire.expected import _PLAIN, ExpectedReplies
 from sluice_testing.playbook import CONVERSATIONS
 from sluice_testing.stage import (
     CLOSE_UNNAMED,
@@ -73,7 +73,7 @@ def facts(thing: Any) -> Iterator[tuple[str, Any]]:
     """What is kept of a client or a server connection, and of what belongs to it alone."""
     if isinstance(thing, ExpectedReplies):
         # Those of a plain request are only made if anybody looks.
-        yield "_queue", [*thing._entries, *thing._plain]
+        yield "_queue", [*thing._entries, *_PLAIN.get(thing._plain, ())]
         yield "_parses", [*thing._parses, *filter(None, [thing._plain_parse])]
     for name in dir(thing):
         if name.startswith("__") or name in UNLIKE or name in ("_lobby", "_login", "_start"):

@@ -269,7 +269,7 @@ class Play:
         pools = self.stage.hub.pools
         assert pools.open == len(self.servers) + len(self.stage.dialler.attempts)
         assert pools.open <= 2
-        assert pools.waiting == sum(len(pool.waiters) for pool in pools)
+        assert pools.waiting == sum(pool.waiters.count for pool in pools)
         assert set(self.stage.hub.servers) == {side.connection for side, _ in self.servers}
         assert set(self.stage.hub.clients.values()) == {a.side.session for a in self.here}
 

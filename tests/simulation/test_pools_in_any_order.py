@@ -6,6 +6,7 @@ of turn, twice or never is seen at once.
 
 import random
 from collections import deque
+from collections.abc import Iterator
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -17,10 +18,22 @@ from sluice_proxy.errors import (
 )
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.pool.maintenance import Maintenance
+from sluice_proxy.pool.neighbours import Waiter
+from sluice_proxy.pool.queue import Queue
 from sluice_testing.world import A, B, C, FakeServer, FakeWaiter, World
 
 KEYS = st.sampled_from((A, B, C))
 PICK = st.integers(0, 10**6)
+
+
+def standing(queue: Queue) -> Iterator[Waiter]:
+    """Who waits, from the first to the last."""
+    waiter = queue._first
+    while waiter is not None:
+        yield waiter
+        if waiter.behind is None:
+            assert queue._last is waiter
+        waiter = waiter.behind
 
 
 class PoolsMachine(RuleBasedStateMachine):
@@ -168,7 +181,7 @@ class PoolsMachine(RuleBasedStateMachine):
         pools = list(self.pools)
         told = sum(bool(server.reasons) for server in self.servers)
         assert self.pools.closing == told
-        assert self.pools.waiting == sum(len(pool.waiters) for pool in pools)
+        assert self.pools.waiting == sum(pool.waiters.count for pool in pools)
         assert self.pools.open == told + sum(pool.open for pool in pools)
         assert sum(pool.connecting for pool in pools) == len(self.world.attempts)
 
@@ -176,8 +189,9 @@ class PoolsMachine(RuleBasedStateMachine):
     def nobody_is_lost_or_overtaken(self) -> None:
         """The queues hold exactly who waits, in the order of arrival."""
         waiting = {
-            pool.key: [*filter(None, pool.waiters._places)] for pool in self.pools if pool.waiters
+            pool.key: list(standing(pool.waiters)) for pool in self.pools if pool.waiters.count
         }
+        assert all(pool.waiters.count == len(waiting.get(pool.key, ())) for pool in self.pools)
         assert waiting == {key: list(queue) for key, queue in self.queues.items() if queue}
         assert all(waiter.waits for queue in self.queues.values() for waiter in queue)
 
@@ -185,13 +199,13 @@ class PoolsMachine(RuleBasedStateMachine):
     def nothing_is_lent_twice(self) -> None:
         lent = [waiter.server for waiter in self.lent]
         assert len(set(map(id, lent))) == len(lent)
-        borrowed = [server for pool in self.pools for server in pool.borrowed]
-        assert set(map(id, borrowed)) == set(map(id, lent))
+        assert {id(server) for server in self.servers if server.lent} == set(map(id, lent))
+        assert sum(pool.borrowed for pool in self.pools) == len(lent)
 
     @invariant()
     def nobody_waits_beside_a_connection_that_could_be_his(self) -> None:
         for pool in self.pools:
-            assert not (pool.waiters and pool.idle)
+            assert not (pool.waiters.count and pool.idle)
 
     @invariant()
     def who_is_retired_serves_nobody_else(self) -> None:
@@ -200,7 +214,7 @@ class PoolsMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_pool_is_kept_for_nothing(self) -> None:
-        assert all(pool.open or pool.waiters for pool in self.pools)
+        assert all(pool.open or pool.waiters.count for pool in self.pools)
 
     def teardown(self) -> None:
         """When everything goes well from here on everybody is served."""

@@ -15,9 +15,10 @@ NOT_WAITING: Final = -1.0
 class Server(ABC):
     """What a pool knows of a server connection; `maintenance` notes its age, and more, here."""
 
-    __slots__ = ("born", "idle_since", "retired", "stretch")
+    __slots__ = ("born", "idle_since", "lent", "retired", "stretch")
 
     idle_since: float
+    lent: bool  # somebody holds it, or is about to
     born: float
     stretch: float  # its own part of the lifetime that all have
     retired: str  # why it serves nobody after its present client; empty if it does
@@ -31,9 +32,10 @@ class Server(ABC):
 class Waiter(ABC):
     """Somebody who waits for a server connection. Exactly one of the two is called, once."""
 
-    __slots__ = ("waits_since",)
+    __slots__ = ("behind", "waits_since")
 
     waits_since: float  # by the pools' clock; NOT_WAITING while it does not
+    behind: "Waiter | None"  # who came next; the pools' own
 
     @abstractmethod
     def grant(self, server: Server) -> None: ...

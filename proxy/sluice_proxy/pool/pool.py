@@ -51,6 +51,8 @@ class Pools:
         self._connector = connector
         self._clock = clock
         self._pools: dict[PoolKey, Pool] = {}
+        # The one of them that was asked for last: mostly it is the next, too.
+        self._recent: Pool | None = None
         self._grants: list[tuple[PoolKey, Waiter, Server]] = []
         self._granting = False
         self._discarded_at = 0.0
@@ -70,9 +72,13 @@ class Pools:
         return iter(self._pools.values())
 
     def pool(self, key: PoolKey) -> Pool:
+        recent = self._recent
+        if recent is not None and recent.key is key:
+            return recent
         found = self._pools.get(key)
         if found is None:
             found = self._pools[key] = Pool(key)
+        self._recent = found
         return found
 
     def take_idle(self, key: PoolKey) -> Server | None:
@@ -81,10 +87,11 @@ class Pools:
         return None if pool is None else self._take_idle(pool)
 
     def _take_idle(self, pool: Pool) -> Server | None:
-        if not pool.idle or pool.waiters:
+        if not pool.idle or pool.waiters.count:
             return None
         server = pool.idle.pop()
-        pool.borrowed.add(server)
+        server.lent = True
+        pool.borrowed += 1
         return server
 
     def acquire(self, key: PoolKey, waiter: Waiter) -> Server | None:
@@ -98,7 +105,7 @@ class Pools:
         pool.waiters.push(waiter, self._clock.now)
         self.waiting += 1
         self._make_room(pool)
-        on_its_way = len(pool.waiters) <= pool.connecting or self._awaits_first()
+        on_its_way = pool.waiters.count <= pool.connecting or self._awaits_first()
         if self.borrow_timeout == 0 and not on_its_way:
             # A connection that is being opened for it is not worth a failure.
             self._drop_waiter(pool, waiter)
@@ -109,20 +116,25 @@ class Pools:
 
     def release(self, key: PoolKey, server: Server) -> None:
         """`server` is clean and free: the next waiter gets it, or it rests."""
-        pool = self._pools[key]
-        if server not in pool.borrowed:
+        pool = self.pool(key)
+        if not server.lent:
             raise InvariantError(f"{pool} does not lend {server}")
         verdict = self.maintenance.verdict(server)
         if verdict:
             self.discard(key, server, verdict)
         elif self._must_give_way(pool):
             self.discard(key, server, "another pool waits for its share")
-        elif pool.waiters:
+        elif pool.waiters.count:
             self._grant(key, self._first_waiter(pool), server)
         else:
-            pool.borrowed.discard(server)
-            server.idle_since = self._clock.now
-            pool.idle.append(server)
+            self._rest(pool, server)
+
+    def _rest(self, pool: Pool, server: Server) -> None:
+        server.lent = False
+        pool.borrowed -= 1
+        server.idle_since = self._clock.now
+        pool.idle.append(server)
+        if self.waiting:
             self._make_room_for_oldest()
 
     def discard(self, key: PoolKey, server: Server, reason: str) -> None:
@@ -167,7 +179,8 @@ class Pools:
         pool.connecting -= 1
         pool.failures = 0
         pool.last_error = None
-        pool.borrowed.add(server)
+        server.lent = True
+        pool.borrowed += 1
         self.maintenance.admit(server)
         self.release(key, server)
         # One attempt at a time was made until now, perhaps.
@@ -206,7 +219,7 @@ class Pools:
 
     def _shrink(self) -> None:
         """Keeps what is lent or waited for, and `spare`; the rest is for other pods."""
-        needed = sum(len(pool.borrowed) for pool in self._pools.values()) + self.spare
+        needed = sum(pool.borrowed for pool in self._pools.values()) + self.spare
         rested = self._clock.now - (_RESTED if self.spare else 0)
         while self.open - self.closing > needed and self._evict_idle(idle_before=rested):
             pass
@@ -222,7 +235,11 @@ class Pools:
             self._shrink()
         limit = self._clock.now - self.borrow_timeout
         for pool in list(self._pools.values()):
-            while pool.waiters and pool.waiters.since <= limit and not self._is_served_soon(pool):
+            while (
+                pool.waiters.count
+                and pool.waiters.since <= limit
+                and not self._is_served_soon(pool)
+            ):
                 self.timeouts += 1
                 self._first_waiter(pool).refuse(
                     BorrowTimeout(pool.last_error.message if pool.last_error else "")
@@ -241,7 +258,7 @@ class Pools:
     def retire(self, key: PoolKey, server: Server, reason: str) -> None:
         """`server` ends now if it is idle, else when its client lets go of it."""
         pool = self._pools.get(key)
-        if pool is not None and server in pool.borrowed:
+        if pool is not None and server.lent:
             self.maintenance.retire(server, reason)
         elif pool is not None and server in pool.idle:
             self.discard(key, server, reason)
@@ -280,7 +297,7 @@ class Pools:
             log.exception("a waiter could not take its server connection")
             waiter.refuse(ProxyError("internal error"))
             pool = self._pools.get(key)
-            if pool is not None and server in pool.borrowed:
+            if pool is not None and server.lent:
                 self.discard(key, server, "it was not taken")
 
     def _must_give_way(self, pool: Pool) -> bool:
@@ -290,27 +307,27 @@ class Pools:
         """
         if self.open - self.closing > self.limit:
             return True
-        if self.open < self.limit or self.waiting == len(pool.waiters) or self._room_is_coming():
+        if self.open < self.limit or self.waiting == pool.waiters.count or self._room_is_coming():
             return False
-        wanting = [p for p in self._pools.values() if p.waiters or p.borrowed]
+        wanting = [p for p in self._pools.values() if p.waiters.count or p.borrowed]
         fair = max(1, self.limit // max(1, len(wanting)))
-        since = pool.waiters.since if pool.waiters else float("inf")
+        since = pool.waiters.since if pool.waiters.count else float("inf")
         if pool.open <= fair:
             fair = 1
             since = min(since, self._clock.now - _TURN)
         others = [other for other in wanting if other is not pool and other.open < fair]
-        return any(other.waiters and other.waiters.since < since for other in others)
+        return any(other.waiters.count and other.waiters.since < since for other in others)
 
     def _make_room_for_oldest(self) -> None:
         if not self.waiting:
             return
-        waiting = [pool for pool in self._pools.values() if pool.waiters]
+        waiting = [pool for pool in self._pools.values() if pool.waiters.count]
         for pool in sorted(waiting, key=lambda pool: pool.turn):
             self._make_room(pool)
 
     def _make_room(self, pool: Pool) -> None:
         """Opens what the waiters of `pool` need, as far as the budget goes."""
-        while len(pool.waiters) > pool.connecting:
+        while pool.waiters.count > pool.connecting:
             if self.open >= self.limit:
                 if not self._room_is_coming():
                     self._evict_idle(other_than=pool)
@@ -361,11 +378,13 @@ class Pools:
             self.waiting -= 1
 
     def _forget(self, pool: Pool, server: Server) -> None:
-        if server in pool.borrowed:
-            pool.borrowed.discard(server)
+        if server.lent:
+            server.lent = False
+            pool.borrowed -= 1
         else:
             pool.idle.remove(server)
 
     def _prune(self, pool: Pool) -> None:
-        if not pool.open and not pool.waiters and self._pools.get(pool.key) is pool:
+        if not pool.open and not pool.waiters.count and self._pools.get(pool.key) is pool:
             del self._pools[pool.key]
+            self._recent = None

@@ -1,60 +1,69 @@
 """Who waits for a server connection of one pool, in the order of arrival."""
 
-from typing import Final
-
 from sluice_proxy.pool.neighbours import NOT_WAITING, Waiter
-
-# Places at the front that were left, above which they are given up.
-_LEFT: Final = 64
 
 
 class Queue:
     """Waiters, first come, first served; `Waiter.waits_since` says who stands in one, and when.
 
-    A list with a place where it begins: of a queue that is long nothing moves when the first
-    leaves, and there is no node to be made for each.
+    Each knows who stands behind it (`Waiter.behind`): there is nothing to be made for a place, and
+    nothing moves when the first leaves. `count` is how many there are.
     """
 
-    __slots__ = ("_begin", "_places")
+    __slots__ = ("_first", "_last", "count")
 
     def __init__(self) -> None:
-        self._places: list[Waiter | None] = []
-        self._begin = 0
-
-    def __len__(self) -> int:
-        return len(self._places) - self._begin
+        self._first: Waiter | None = None
+        self._last: Waiter | None = None
+        self.count = 0
 
     @property
     def since(self) -> float:
         """When the first came; only asked when somebody waits."""
-        first = self._places[self._begin]
-        assert first is not None
-        return first.waits_since
+        assert self._first is not None
+        return self._first.waits_since
 
     def push(self, waiter: Waiter, now: float) -> None:
         waiter.waits_since = now
-        self._places.append(waiter)
+        waiter.behind = None
+        last, self._last = self._last, waiter
+        if last is None:
+            self._first = waiter
+        else:
+            last.behind = waiter
+        self.count += 1
 
     def pop(self) -> Waiter:
         """The first; only asked when somebody waits."""
-        first = self._places[self._begin]
+        first = self._first
         assert first is not None
-        first.waits_since = NOT_WAITING
-        self._places[self._begin] = None
-        self._begin += 1
-        if self._begin == len(self._places) or self._begin > max(_LEFT, len(self)):
-            del self._places[: self._begin]
-            self._begin = 0
+        self._leaves(first, None)
         return first
 
     def drop(self, waiter: Waiter) -> bool:
         """`waiter` leaves; False if it did not stand here."""
-        if waiter.waits_since == NOT_WAITING or waiter not in self._places:
+        if waiter.waits_since == NOT_WAITING:
             return False
-        self._places.remove(waiter)
-        waiter.waits_since = NOT_WAITING
+        before, found = None, self._first
+        while found is not None and found is not waiter:
+            before, found = found, found.behind
+        if found is None:
+            return False
+        self._leaves(found, before)
         return True
 
     def clear(self) -> list[Waiter]:
         """Everybody leaves; in their order."""
-        return [self.pop() for _ in range(len(self))]
+        return [self.pop() for _ in range(self.count)]
+
+    def _leaves(self, waiter: Waiter, before: Waiter | None) -> None:
+        """`waiter`, behind `before`, or the first."""
+        if before is None:
+            self._first = waiter.behind
+        else:
+            before.behind = waiter.behind
+        if self._last is waiter:
+            self._last = before
+        waiter.behind = None
+        waiter.waits_since = NOT_WAITING
+        self.count -= 1

@@ -17,7 +17,8 @@ class Pool:
         self.key = key
         # The last one used is taken first: its caches are warm, and the others may age.
         self.idle: list[Server] = []
-        self.borrowed: set[Server] = set()
+        # How many are lent.
+        self.borrowed = 0
         self.connecting = 0
         self.waiters = Queue()
         self.failures = 0
@@ -26,7 +27,7 @@ class Pool:
 
     @property
     def open(self) -> int:
-        return len(self.idle) + len(self.borrowed) + self.connecting
+        return len(self.idle) + self.borrowed + self.connecting
 
     @property
     def turn(self) -> float:
@@ -36,6 +37,6 @@ class Pool:
     def __repr__(self) -> str:
         return (
             f"<Pool {self.key.user}@{self.key.database}: {len(self.idle)} idle, "
-            f"{len(self.borrowed)} borrowed, {self.connecting} connecting, "
-            f"{len(self.waiters)} waiting>"
+            f"{self.borrowed} borrowed, {self.connecting} connecting, "
+            f"{self.waiters.count} waiting>"
         )

@@ -126,10 +126,11 @@ class ClientSession(Client, Owner):
         self.state = IDLE
         self.peer.write(self.final + messages.greeting(self.told, self.pid, self.secret))
         self.final = b""
-        ahead, self._backlog = self._backlog, NOTHING
+        data, frames = self._backlog
+        self._backlog = NOTHING
         self.peer.resume()
-        if ahead[1]:
-            self._wake(*ahead)
+        if frames:
+            self._wake(data, frames)
 
     def learn(self, parameters: dict[bytes, bytes]) -> None:
         """These are the parameters that the client knows of now."""
@@ -231,7 +232,8 @@ class ClientSession(Client, Owner):
     def go_on(self) -> None:
         """Something was answered."""
         server = self.server
-        (data, frames), self._backlog = self._backlog, NOTHING
+        data, frames = self._backlog
+        self._backlog = NOTHING
         if server is None or not frames:
             return
         self.stalled = False
@@ -293,7 +295,8 @@ class ClientSession(Client, Owner):
         self.peer.resume()
         if self._blocked:
             server.peer.pause()
-        (data, frames), self._backlog = self._backlog, NOTHING
+        data, frames = self._backlog
+        self._backlog = NOTHING
         if self.plan != plain.NONE and common.is_clean(server, self):
             common.link(self, server, data, self.plan)
             return

@@ -23,6 +23,9 @@ class Unseen:
         # What is known, and since when.
         self._suspects: dict[str, tuple[Suspects, float]] = {}
         self._sequence_keys: set[PoolKey] = set()
+        # Of this pool there is nothing, and nobody has to look again until then.
+        self._quiet: PoolKey | None = None
+        self._quiet_until = 0.0
 
     def suspects(self, database: str, session: SessionState) -> Suspects:
         """The functions that are to be watched; `session` is told to ask for them if need be."""
@@ -38,17 +41,21 @@ class Unseen:
 
     def learn(self, database: str, found: Suspects) -> None:
         self._suspects[database] = (found, self._clock.now)
+        self._quiet = None
 
     def is_nothing(self, key: PoolKey) -> bool:
         """Whether there is neither for this pool, as of now: what a text does it shows."""
-        if self._sequence_keys and key in self._sequence_keys:
+        if key is self._quiet and self._clock.now <= self._quiet_until:
+            return True
+        if key in self._sequence_keys:
             return False
         if not self.looks:
             return True
-        known = self._suspects.get(key.database)
-        if known is None or known[0] is not NOBODY:
+        suspects, asked = self._suspects.get(key.database, (EVERYBODY, -_AGE))
+        if suspects is not NOBODY:
             return False
-        return self._clock.now - known[1] <= _AGE
+        self._quiet, self._quiet_until = key, asked + _AGE
+        return self._clock.now <= self._quiet_until
 
     def asks_sequences(self, key: PoolKey) -> bool:
         """Whether clients of this pool ask for what their session took of a sequence."""
@@ -57,3 +64,4 @@ class Unseen:
     def on_sequences(self, key: PoolKey) -> None:
         """One does."""
         self._sequence_keys.add(key)
+        self._quiet = None

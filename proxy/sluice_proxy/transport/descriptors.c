@@ -1,11 +1,6 @@
-/* descriptors.py's twin: descriptors.h as a module of Python's, and the wait for events. */
+/* descriptors.py's twin: descriptors.h as a module of Python's. */
 
 #include "descriptors.h"
-#include <limits.h>
-#include <math.h>
-#include <sys/epoll.h>
-
-enum { BATCH = 256, SHIFT = 16 };
 
 static int read_descriptor(PyObject *object, int *fd)
 {
@@ -40,57 +35,71 @@ static PyObject *send_bytes(PyObject *Py_UNUSED(self), PyObject *const *given, P
     return sent < 0 ? NULL : PyLong_FromSsize_t(sent);
 }
 
-/* Rounded up: who waits for a timer is not to come back before it. */
-static int milliseconds(double seconds)
+static int read_room(PyObject *object, int64_t **events)
 {
-    double rounded = ceil(seconds * 1000.0);
-    if (seconds < 0)
+    if (!PyByteArray_Check(object) || PyByteArray_GET_SIZE(object) != BATCH * sizeof **events) {
+        PyErr_SetString(PyExc_TypeError, "takes the room for events");
         return -1;
-    return rounded < INT_MAX ? (int)rounded : INT_MAX;
+    }
+    *events = (int64_t *)PyByteArray_AS_STRING(object);
+    return 0;
 }
 
-static PyObject *listed(const struct epoll_event *events, int count)
+static PyObject *make_room(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(none))
 {
-    PyObject *list = PyList_New(count), *number;
-    for (int at = 0; list != NULL && at < count; at++) {
-        number = PyLong_FromLongLong((long long)events[at].data.fd << SHIFT
-                                     | (events[at].events & ((1 << SHIFT) - 1)));
-        if (number == NULL)
-            Py_CLEAR(list);
-        else
-            PyList_SET_ITEM(list, at, number);
-    }
-    return list;
+    static const int64_t nothing[BATCH];
+    return PyByteArray_FromStringAndSize((const char *)nothing, sizeof nothing);
 }
 
 static PyObject *wait_for_events(PyObject *Py_UNUSED(self), PyObject *const *given,
                                  Py_ssize_t count)
 {
-    static struct epoll_event events[BATCH];
-    int fd, timeout, found;
+    int fd, found;
+    int64_t *events;
     double seconds;
-    if (count != 2) {
-        PyErr_SetString(PyExc_TypeError, "takes an epoll and seconds");
+    if (count != 4) {
+        PyErr_SetString(PyExc_TypeError, "takes an epoll, its descriptor, room and seconds");
         return NULL;
     }
-    fd = PyObject_AsFileDescriptor(given[0]);
-    seconds = PyFloat_AsDouble(given[1]);
-    if (fd < 0 || (seconds == -1.0 && PyErr_Occurred()))
+    if (read_descriptor(given[1], &fd) < 0 || read_room(given[2], &events) < 0)
         return NULL;
-    timeout = milliseconds(seconds);
-    Py_BEGIN_ALLOW_THREADS
-    found = epoll_wait(fd, events, BATCH, timeout);
-    Py_END_ALLOW_THREADS
-    if (found < 0 && errno == EINTR)
-        /* Whoever waits looks at the clock, and waits on. */
-        return PyErr_CheckSignals() < 0 ? NULL : PyList_New(0);
-    return found < 0 ? PyErr_SetFromErrno(PyExc_OSError) : listed(events, found);
+    seconds = PyFloat_AsDouble(given[3]);
+    if (seconds == -1.0 && PyErr_Occurred())
+        return NULL;
+    found = events_of(fd, events, seconds);
+    return found < 0 ? NULL : PyLong_FromLong(found);
+}
+
+static PyObject *event(PyObject *Py_UNUSED(self), PyObject *const *given, Py_ssize_t count)
+{
+    int64_t *events;
+    size_t at;
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "takes room and a number");
+        return NULL;
+    }
+    at = PyLong_AsSize_t(given[1]);
+    if (PyErr_Occurred() || read_room(given[0], &events) < 0)
+        return NULL;
+    if (at >= BATCH) {
+        PyErr_SetString(PyExc_IndexError, "no such event");
+        return NULL;
+    }
+    return PyLong_FromLongLong(events[at]);
+}
+
+static PyObject *monotonic(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(none))
+{
+    return PyFloat_FromDouble(monotonic_seconds());
 }
 
 static PyMethodDef functions[] = {
     {"wait", (PyCFunction)(void (*)(void))wait_for_events, METH_FASTCALL, "See descriptors.py."},
+    {"event", (PyCFunction)(void (*)(void))event, METH_FASTCALL, "See descriptors.py."},
     {"has_more", has_more, METH_O, "See descriptors.py."},
+    {"monotonic", monotonic, METH_NOARGS, "See descriptors.py."},
     {"receive", receive, METH_O, "See descriptors.py."},
+    {"room", make_room, METH_NOARGS, "See descriptors.py."},
     {"send", (PyCFunction)(void (*)(void))send_bytes, METH_FASTCALL, "See descriptors.py."},
     {NULL, NULL, 0, NULL},
 };

@@ -6,10 +6,15 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 
-enum { READ_SIZE = 16384 };
+enum { READ_SIZE = 16384, BATCH = 256, SHIFT = 16 };
 
 /* Nothing, or no room, for now? */
 static inline int would_block(void)
@@ -58,4 +63,38 @@ static inline Py_ssize_t sent_of(int fd, PyObject *object)
     if (sent < 0)
         PyErr_SetFromErrno(PyExc_OSError);
     return sent;
+}
+
+/* Rounded up: who waits for a timer is not to come back before it. */
+static inline int milliseconds(double seconds)
+{
+    double rounded = ceil(seconds * 1000.0);
+    if (seconds < 0)
+        return -1;
+    return rounded < INT_MAX ? (int)rounded : INT_MAX;
+}
+
+/* How many are in `room` now; less than 0: an error is set. */
+static inline int events_of(int fd, int64_t *room, double seconds)
+{
+    struct epoll_event events[BATCH];
+    int timeout = milliseconds(seconds), found;
+    Py_BEGIN_ALLOW_THREADS
+    found = epoll_wait(fd, events, BATCH, timeout);
+    Py_END_ALLOW_THREADS
+    if (found < 0 && errno == EINTR)
+        /* Whoever waits looks at the clock, and waits on. */
+        return PyErr_CheckSignals() < 0 ? -1 : 0;
+    if (found < 0)
+        PyErr_SetFromErrno(PyExc_OSError);
+    for (int at = 0; at < found; at++)
+        room[at] = (int64_t)events[at].data.fd << SHIFT | (events[at].events & ((1 << SHIFT) - 1));
+    return found;
+}
+
+static inline double monotonic_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }

@@ -7,7 +7,9 @@ import array
 import fcntl
 import os
 import select
+import struct
 import termios
+import time
 from typing import Final
 
 # One read. Well below malloc's threshold for mmap, which would cost two system calls more.
@@ -18,12 +20,34 @@ READ_SIZE: Final = 16384
 _BATCH: Final = 256
 # An event is one number: the descriptor, and below it 16 bits of epoll's mask.
 SHIFT: Final = 16
+_EVENT: Final = struct.Struct("q")
 
 
-def wait(epoll: select.epoll, seconds: float) -> list[int]:
-    """The events that are there within so many seconds; less than 0 is for ever."""
+def room() -> bytearray:
+    """For the events of one wait."""
+    return bytearray(_BATCH * _EVENT.size)
+
+
+def wait(epoll: select.epoll, descriptor: int, events: bytearray, seconds: float) -> int:
+    """How many events came within so many seconds; less than 0 is for ever.
+
+    `descriptor` is the epoll's own, which is all that the twin looks at. Raises OSError.
+    """
     found = epoll.poll(None if seconds < 0 else seconds, _BATCH)
-    return [fd << SHIFT | mask for fd, mask in found]
+    for number, (fd, mask) in enumerate(found):
+        _EVENT.pack_into(events, number * _EVENT.size, fd << SHIFT | mask)
+    return len(found)
+
+
+def event(events: bytearray, number: int) -> int:
+    """One of those that the last wait found."""
+    found: int = _EVENT.unpack_from(events, number * _EVENT.size)[0]
+    return found
+
+
+def monotonic() -> float:
+    """Seconds of the clock that the event loop goes by, too."""
+    return time.monotonic()
 
 
 def receive(fd: int) -> bytes | None:

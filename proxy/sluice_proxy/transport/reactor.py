@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import select
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -27,10 +26,9 @@ WRITABLE: Final = 0x004  # EPOLLOUT
 HANGUP: Final = 0x2018  # EPOLLRDHUP | EPOLLHUP | EPOLLERR
 _EVERYTHING: Final = READABLE | WRITABLE | select.EPOLLRDHUP | select.EPOLLET
 
-_wait: Final = descriptors.wait
-_monotonic: Final = time.monotonic
 _MASK: Final = (1 << 16) - 1
 _FOR_EVER: Final = float("inf")
+_NO_EVENTS: Final[list[int]] = []
 
 # By descriptor; a place beyond the last costs no memory worth a dict.
 _PLACES: Final = 1024
@@ -63,8 +61,10 @@ class Reactor:
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop
-        self.clock = Clock(_monotonic())
+        self.clock = Clock(descriptors.monotonic())
         self.epoll = select.epoll()
+        self._descriptor = self.epoll.fileno()
+        self._events = descriptors.room()
         self.stirred = False
         self._handlers: list[Handler | None] = [None] * _PLACES
         self._again: list[Handler] = []
@@ -100,29 +100,31 @@ class Reactor:
         """
         self.stirred = False
         clock = self.clock
-        clock.now = _monotonic()
+        clock.now = descriptors.monotonic()
         until = clock.now + seconds
         while True:
             left = 0.0 if self._again else max(until - clock.now, 0.0)
-            events = _wait(self.epoll, left if left < _FOR_EVER else -1.0)
-            clock.now = _monotonic()
-            others = self._dispatch(events)
+            limit = left if left < _FOR_EVER else -1.0
+            found = descriptors.wait(self.epoll, self._descriptor, self._events, limit)
+            clock.now = descriptors.monotonic()
+            others = self._dispatch(found)
             if others or self.stirred or clock.now >= until:
                 return others
 
-    def _dispatch(self, events: list[int]) -> list[int]:
+    def _dispatch(self, count: int) -> list[int]:
         """An edge is told once: the others of a turn hear of theirs whatever happens to one."""
         if self._again:
             again, self._again = self._again, []
             for handler in again:
                 self._tell(handler, READABLE)
-        others: list[int] = []
+        others = _NO_EVENTS
         handlers = self._handlers
-        for event in events:
+        for number in range(count):
+            event = descriptors.event(self._events, number)
             fd = event >> SHIFT
             found = handlers[fd] if fd < len(handlers) else None
             if found is None:
-                others.append(event)
+                others = [*others, event]
             else:
                 self._tell(found, event & _MASK)
         return others

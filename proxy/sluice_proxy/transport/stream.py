@@ -109,7 +109,7 @@ class Stream(LoginPeer, Handler):
         if self._handshaker is not None:
             self._shake_hands()
             return
-        if self._out and not self.closed:
+        if self.buffered and not self.closed:
             self._flush()
         if mask & HANGUP:
             self._hung_up = True
@@ -185,9 +185,9 @@ class Stream(LoginPeer, Handler):
     # Writing
 
     def write(self, data: bytes) -> None:
-        if self.closed or self._shut:
+        if self.closed or self._shut or not data:
             return
-        if self._out or self._handshaker is not None:
+        if self.buffered or self._handshaker is not None:
             self._keep(data)
             return
         sent = self._send(data)
@@ -227,7 +227,7 @@ class Stream(LoginPeer, Handler):
         if self._blocked and self.buffered <= LOW_WATER:
             self._blocked = False
             self.owner.on_drained()
-        if self._closing and not out:
+        if self._closing and not self.buffered:
             self._shut_down()
 
     # TLS
@@ -281,7 +281,7 @@ class Stream(LoginPeer, Handler):
             return
         self._closing = True
         self._reactor.later(self.linger, self.abort)
-        if not self._out:
+        if not self.buffered:
             self._shut_down()
         if self._paused:
             self.resume()

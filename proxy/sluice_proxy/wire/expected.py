@@ -43,11 +43,18 @@ TOO_LONG: Final = b""
 # After an error in one of these the server reads on to the next Sync.
 _EXTENDED: Final = frozenset((PARSE, PARSE_UNNAMED, BIND, DESCRIBE, EXECUTE, CLOSE, CLOSE_UNNAMED))
 _ENDED_BY_READY: Final = frozenset((SYNC, QUERY, FUNCTION))
-_QUERY: Final = (QUERY,)
-_BOUND: Final = (BIND, EXECUTE, SYNC)
-_DESCRIBED_BOUND: Final = (BIND, DESCRIBE, EXECUTE, SYNC)
-_PIPELINE: Final = (PARSE_UNNAMED, BIND, EXECUTE, SYNC)
-_DESCRIBED_PIPELINE: Final = (PARSE_UNNAMED, BIND, DESCRIBE, EXECUTE, SYNC)
+# The plain requests (see `plain`), and their entries; one more where there is a Describe.
+_NONE: Final = 0
+_QUERY: Final = 1
+_BOUND: Final = 2
+_PIPELINE: Final = 4
+_PLAIN: Final[dict[int, tuple[int, ...]]] = {
+    _QUERY: (QUERY,),
+    _BOUND: (BIND, EXECUTE, SYNC),
+    _BOUND + 1: (BIND, DESCRIBE, EXECUTE, SYNC),
+    _PIPELINE: (PARSE_UNNAMED, BIND, EXECUTE, SYNC),
+    _PIPELINE + 1: (PARSE_UNNAMED, BIND, DESCRIBE, EXECUTE, SYNC),
+}
 _COPIES: Final = frozenset((EXECUTE, QUERY))
 _ANSWERS: Final[dict[int, frozenset[int]]] = {
     c.PARSE_COMPLETE: frozenset((PARSE, PARSE_UNNAMED)),
@@ -88,8 +95,8 @@ class ExpectedReplies:
     def __init__(self) -> None:
         self._entries: deque[int] = deque()
         self._parses: deque[bytes] = deque()
-        # A plain request, alone: what its entries are, which are only made if anybody looks.
-        self._plain: tuple[int, ...] = ()
+        # A plain request, alone: its entries are only made if anybody looks.
+        self._plain = _NONE
         self._plain_parse = b""
         self._notes: deque[Note] = deque()
         self.sent = 0
@@ -107,14 +114,14 @@ class ExpectedReplies:
     @property
     def _queue(self) -> deque[int]:
         if self._plain:
-            self._entries.extend(self._plain)
+            self._entries.extend(_PLAIN[self._plain])
             if self._plain_parse:
                 self._parses.append(self._plain_parse)
             self._forget_plain()
         return self._entries
 
     def _forget_plain(self) -> None:
-        self._plain = ()
+        self._plain = _NONE
         self._plain_parse = b""
 
     @property
@@ -218,13 +225,13 @@ class ExpectedReplies:
 
     def push_pipeline(self, parse: bytes, described: bool) -> None:
         """The same of `parse` for the unnamed statement, Bind, perhaps Describe, Execute, Sync."""
-        self._plain = _DESCRIBED_PIPELINE if described else _PIPELINE
+        self._plain = _PIPELINE + described
         self._plain_parse = parse
         self.sent += 1
 
     def push_bound(self, described: bool) -> None:
         """The same of a named statement that is there already."""
-        self._plain = _DESCRIBED_BOUND if described else _BOUND
+        self._plain = _BOUND + described
         self.sent += 1
 
     def settle_plain(self, bound: bool) -> None:

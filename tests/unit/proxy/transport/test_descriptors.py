@@ -86,16 +86,22 @@ def test_a_reset_is_told_as_such(module: Any) -> None:
                 module.receive(near.fileno())
 
 
+def wait(module: Any, epoll: select.epoll, seconds: float) -> list[int]:
+    events = module.room()
+    count = module.wait(epoll, epoll.fileno(), events, seconds)
+    return [module.event(events, number) for number in range(count)]
+
+
 def test_events_are_numbers(module: Any, pair: Pair) -> None:
     near, far = pair
     with select.epoll() as epoll:
         epoll.register(near.fileno(), select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
-        assert module.wait(epoll, 0.0) == []
-        assert module.wait(epoll, 0.002) == []
+        assert wait(module, epoll, 0.0) == []
+        assert wait(module, epoll, 0.002) == []
         far.sendall(b"x")
-        assert module.wait(epoll, -1.0) == [near.fileno() << module.SHIFT | select.EPOLLIN]
+        assert wait(module, epoll, -1.0) == [near.fileno() << module.SHIFT | select.EPOLLIN]
         far.close()
-        [event] = module.wait(epoll, 60.0)
+        [event] = wait(module, epoll, 60.0)
         assert event >> module.SHIFT == near.fileno()
         assert event & select.EPOLLRDHUP
 
@@ -104,12 +110,34 @@ def test_a_wait_is_never_too_short(module: Any) -> None:
     """Whoever waits for a timer would turn in vain until it is due."""
     with select.epoll() as epoll:
         before = time.monotonic()
-        module.wait(epoll, 0.0104)
+        wait(module, epoll, 0.0104)
         assert time.monotonic() - before >= 0.0104
 
 
 def test_who_cannot_be_waited_for_is_an_error(module: Any) -> None:
     epoll = select.epoll()
+    descriptor = epoll.fileno()
     epoll.close()
     with pytest.raises((ValueError, OSError)):
-        module.wait(epoll, 0.0)
+        module.wait(epoll, descriptor, module.room(), 0.0)
+
+
+def test_events_of_a_crowd(module: Any) -> None:
+    """More than are taken at once: the others come with the next wait."""
+    pairs = [socket.socketpair() for _ in range(300)]
+    with select.epoll() as epoll:
+        for near, far in pairs:
+            epoll.register(near.fileno(), select.EPOLLIN | select.EPOLLET)
+            far.sendall(b"x")
+        told = wait(module, epoll, 1.0)
+        assert len(told) == 256
+        told += wait(module, epoll, 1.0)
+        assert {event >> module.SHIFT for event in told} == {near.fileno() for near, _ in pairs}
+    for near, far in pairs:
+        near.close()
+        far.close()
+
+
+def test_time_is_that_of_the_event_loop(module: Any) -> None:
+    before = time.monotonic()
+    assert before <= module.monotonic() <= time.monotonic()
