@@ -34,6 +34,17 @@ static inline PyObject *direct_shape_of(PyObject *data, CPyTagged plan)
     return shape_of_bytes(bytes_of(data), untagged(plan));
 }
 
+static inline char direct_is_known(PyObject *data, CPyTagged plan)
+{
+    return is_known_text(bytes_of(data), untagged(plan));
+}
+
+static inline char direct_know(PyObject *shape)
+{
+    know_shape(bytes_of(shape));
+    return 1; /* None */
+}
+
 static inline PyObject *direct_name_of(PyObject *data)
 {
     return name_of_bytes(bytes_of(data));

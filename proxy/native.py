@@ -29,6 +29,8 @@ DIRECT: Final = {
     "sluice_proxy.wire.plain.plan_of": (("bytes",), "int", False),
     "sluice_proxy.wire.plain.status_of": (("bytes", "int"), "int", False),
     "sluice_proxy.wire.plain.shape_of": (("bytes", "int"), "bytes", True),
+    "sluice_proxy.wire.plain.is_known": (("bytes", "int"), "bool", False),
+    "sluice_proxy.wire.plain.know": (("bytes",), "none", False),
     "sluice_proxy.wire.plain.name_of": (("bytes",), "bytes", True),
     "sluice_proxy.wire.plain.renamed": (("bytes", "bytes"), "bytes", True),
     "sluice_proxy.wire.plain.is_bound": (("int",), "bool", False),
@@ -115,13 +117,14 @@ def call_directly() -> None:
         bytes_rprimitive,
         float_rprimitive,
         int_rprimitive,
+        none_rprimitive,
         object_rprimitive,
     )
     from mypyc.primitives.registry import function_op
 
     kinds = {
         "bool": bool_rprimitive, "bytes": bytes_rprimitive, "float": float_rprimitive,
-        "int": int_rprimitive, "object": object_rprimitive,
+        "int": int_rprimitive, "none": none_rprimitive, "object": object_rprimitive,
     }  # fmt: skip
     for name, (taken, given, raises) in DIRECT.items():
         function_op(

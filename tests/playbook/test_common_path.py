@@ -61,7 +61,7 @@ STEPS = [step for steps in CONVERSATIONS.values() for step in steps]
 UNLIKE = {
     "keeper", "last_client", "last_pid", "login", "number", "peer", "pid", "plan", "secret",
     "key", "queries", "bound", "_entries", "_parses", "_plain", "_plain_parse",
-    "_queue", "slot_foreign", "stretch",
+    "_queue", "slot_foreign", "stretch", "bare", "are_bare", "has_no_unnamed", "plain_queries",
 }  # fmt: skip
 KEPT = (
     "framer", "requests", "settings", "unnamed", "told", "expected", "session", "answers",
@@ -135,7 +135,8 @@ class Play:
         by_number = {one.number: at for at, one in enumerate(everybody)}
         by_pid = {one.pid: at for at, one in enumerate(everybody)}
         held = [(by_number.get(one.last_client), by_pid.get(one.last_pid)) for one in servers]
-        return [*kept, {"held last by": held}]
+        asked = [one.queries for one in everybody]
+        return [*kept, {"held last by": held, "asked": asked}]
 
 
 def differences(some: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[Any]:

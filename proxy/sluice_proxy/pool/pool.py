@@ -329,7 +329,7 @@ class Pools:
         """Opens what the waiters of `pool` need, as far as the budget goes."""
         while pool.waiters.count > pool.connecting:
             if self.open >= self.limit:
-                if not self._room_is_coming():
+                if self.open - self.closing > pool.open and not self._room_is_coming():
                     self._evict_idle(other_than=pool)
                 return
             if (pool.failures and pool.connecting) or self._awaits_first():

@@ -39,9 +39,9 @@ class ClientSession(Client, Owner):
     """
 
     __slots__ = (
-        "_backlog", "_blocked", "_lobby", "_login", "_since", "_start", "encrypted", "final",
-        "framer", "key", "last_active", "number", "plan", "requests", "secret", "server",
-        "settings", "state",
+        "_backlog", "_blocked", "_lobby", "_login", "_since", "_start", "bare", "encrypted",
+        "final", "framer", "key", "last_active", "number", "plain_queries", "plan", "requests",
+        "secret", "server", "settings", "state",
     )  # fmt: skip
 
     def __init__(self, peer: Peer, login: Login, pid: int, secret: bytes, lobby: Lobby):
@@ -59,6 +59,9 @@ class ClientSession(Client, Owner):
         self.requests = Requests()
         self._backlog = NOTHING
         self.plan = plain.NONE  # what the backlog is (see `common`)
+        # Nothing that it has sent bears on a plain request, nor is there anything to be put away.
+        self.bare = False
+        self.plain_queries = 0
         self._since = 0.0
         self._blocked = self.stalled = self.leaving = False
         self.state = GREETING
@@ -72,7 +75,7 @@ class ClientSession(Client, Owner):
 
     @property
     def queries(self) -> int:
-        return self.requests.queries
+        return self.requests.queries + self.plain_queries
 
     @property
     def mid_message(self) -> bool:
@@ -153,8 +156,9 @@ class ClientSession(Client, Owner):
         """A read from the client: at most one write to the server comes of it."""
         self.last_active = self._lobby.now()
         framer = self.framer
-        if framer.at_boundary and common.take(self, data):
+        if (self.bare or framer.at_boundary) and common.take(self, data):
             return
+        self.bare = False
         rest = framer.remain
         try:
             data, frames = framer.feed(data)
@@ -194,6 +198,7 @@ class ClientSession(Client, Owner):
         server = self.server
         assert server is not None
         server.plan = plain.NONE
+        server.bare = False
         leaves = bool(frames) and frames[-1][0] == c.TERMINATE
         last = frames.pop() if leaves else None
         whole = data if last is None else data[: last[1]]
@@ -300,6 +305,7 @@ class ClientSession(Client, Owner):
         if self.plan != plain.NONE and common.is_clean(server, self):
             common.link(self, server, data, self.plan)
             return
+        self.bare = False
         if not frames:
             data, frames = self.framer.feed(data)
         prefix = server.link(self, self.number, self.settings)
@@ -316,7 +322,9 @@ class ClientSession(Client, Owner):
         self._reject(error)
 
     def on_released(self) -> None:
-        self.requests.prepared.rest()
+        if not self.bare:
+            self.requests.prepared.rest()
+            self.bare = self.framer.at_boundary and self.requests.are_bare
         self.server = None
         if self.state == GREETING:
             # Nothing was asked yet but how a session begins.

@@ -30,9 +30,13 @@ def plan_of(data: bytes) -> int:
     Of a named statement the text is not seen here.
     """
     plan = plain.plan_of(data)
-    if plan == plain.NONE or plain.is_bound(plan) or sql.harmless(plain.shape_of(data, plan)):
+    if plan == plain.NONE or plain.is_bound(plan) or plain.is_known(data, plan):
         return plan
-    return plain.NONE
+    shape = plain.shape_of(data, plan)
+    if not sql.harmless(shape):
+        return plain.NONE
+    plain.know(shape)
+    return plan
 
 
 def take(client: "ClientSession", data: bytes) -> bool:
@@ -42,7 +46,7 @@ def take(client: "ClientSession", data: bytes) -> bool:
     if client.state != IDLE and not _may_follow(client, server):
         return False
     plan = plan_of(data)
-    if plan == plain.NONE or not client.requests.are_plain:
+    if plan == plain.NONE or not (client.bare or client.requests.are_plain):
         return False
     if plain.is_bound(plan) and not _may_be_bound(client, server, data):
         return False
@@ -82,7 +86,7 @@ def is_clean(server: "ServerConnection", client: "ClientSession") -> bool:
         and client.told is server.parameters
         and not session.hides_temporary
         and not (session.functions_due or session.taken or server.blocked)
-        and not session.prepared.overflows
+        and (server.bare or not session.prepared.overflows)
         and server.keeper.unseen.is_nothing(server.key)
     )
 
@@ -104,13 +108,13 @@ def link(client: "ClientSession", server: "ServerConnection", data: bytes, plan:
 
 def send(client: "ClientSession", server: "ServerConnection", data: bytes, plan: int) -> None:
     """A plain request, on a connection on which nothing is under way."""
-    requests = client.requests
-    requests.queries += 1
+    client.plain_queries += 1
     if plain.is_bound(plan):
-        data = requests.prepared.bound.renamed(data)
+        data = client.requests.prepared.bound.renamed(data)
         server.expected.push_bound(described=bool(plan & 1))
     else:
-        requests.prepared.forget_unnamed()
+        if not client.bare:
+            client.requests.prepared.forget_unnamed()
         server.slot_ready, server.slot_foreign = True, False
         if plan:
             server.expected.push_pipeline(data[: plan >> 1], described=bool(plan & 1))

@@ -174,6 +174,11 @@ class Preparations:
         """Neither an Execute of an unnamed portal nor a Parse of that statement needs a look."""
         return self._unnamed[1] is None and not self.portals
 
+    @property
+    def has_no_unnamed(self) -> bool:
+        """Or one that leaves nothing."""
+        return self._unnamed is _NO_STATEMENT
+
     def forget_unnamed(self) -> None:
         """A simple Query drops it; a plain Parse puts one there that leaves nothing."""
         self._unnamed = _NO_STATEMENT

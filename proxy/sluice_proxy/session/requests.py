@@ -134,6 +134,11 @@ class Requests:
         """Nothing of what the client sent before bears on a plain request (see `common`)."""
         return self.prepared.are_plain and not (self._watching or self._resets)
 
+    @property
+    def are_bare(self) -> bool:
+        """The same, and a plain request would change nothing of that."""
+        return self.are_plain and self.prepared.has_no_unnamed
+
     def _awaits_what_is_asked(self, server: ServerConnection) -> bool:
         """What may do what, or which statements are left, is about to be known."""
         asked = server.session.asked

@@ -35,8 +35,8 @@ class ServerConnection(Server, Owner):
     """
 
     __slots__ = (
-        "_discarding", "_started", "_unsure", "answers", "blocked", "cancels", "client", "closing",
-        "delayed", "expected", "foreign", "keeper", "key", "last_client", "last_pid",
+        "_discarding", "_started", "_unsure", "answers", "bare", "blocked", "cancels", "client",
+        "closing", "delayed", "expected", "foreign", "keeper", "key", "last_client", "last_pid",
         "linked_at", "login", "orphaned_at", "parameters", "peer", "plan", "session",
         "slot_foreign", "slot_ready", "suspect", "suspects",
     )  # fmt: skip
@@ -64,6 +64,8 @@ class ServerConnection(Server, Owner):
         self.linked_at = 0  # `expected.sent` when it came
         # What is under way, where that is plain (see `common`).
         self.plan = plain.NONE
+        # Plain traffic alone was here since the session was at rest.
+        self.bare = False
         # Functions that change the session behind a text.
         self.suspects = NOBODY
         self.idle_since = 0.0
@@ -108,6 +110,7 @@ class ServerConnection(Server, Owner):
         """`client` holds this connection from now on; what to send before its first message."""
         self.client = client
         self.plan = plain.NONE
+        self.bare = False
         self.expected.unnamed = client.unnamed
         self.expected.answered = self.expected.sent
         self.slot_ready = False
@@ -223,6 +226,7 @@ class ServerConnection(Server, Owner):
         if self.closing or (self.plan >= 0 and common.pass_on(self, data)):
             return
         self.plan = plain.NONE
+        self.bare = False
         answers = self.answers
         rest = answers.remain
         data, frames = answers.frame(data)
@@ -292,7 +296,9 @@ class ServerConnection(Server, Owner):
         assert client is not None
         client.unnamed = self.expected.unnamed
         self.client = None
-        self.session.rest()
+        if not self.bare:
+            self.session.rest()
+            self.bare = not self.session.prepared.overflows
         self.peer.resume()
         client.on_released()
         self.keeper.freed(self)

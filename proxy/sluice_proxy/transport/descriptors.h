@@ -48,20 +48,29 @@ static inline int are_more(int fd)
 }
 
 /* Less than 0: an error is set. */
-static inline Py_ssize_t sent_of(int fd, PyObject *object)
+static inline Py_ssize_t sent_bytes(int fd, const char *bytes, size_t size)
 {
     ssize_t sent;
-    Py_buffer data;
-    if (PyObject_GetBuffer(object, &data, PyBUF_SIMPLE) < 0)
-        return -1;
     do
-        sent = send(fd, data.buf, (size_t)data.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        sent = send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
-    PyBuffer_Release(&data);
     if (sent < 0 && would_block())
         return 0;
     if (sent < 0)
         PyErr_SetFromErrno(PyExc_OSError);
+    return sent;
+}
+
+static inline Py_ssize_t sent_of(int fd, PyObject *object)
+{
+    Py_ssize_t sent;
+    Py_buffer view;
+    if (PyBytes_Check(object))
+        return sent_bytes(fd, PyBytes_AS_STRING(object), (size_t)PyBytes_GET_SIZE(object));
+    if (PyObject_GetBuffer(object, &view, PyBUF_SIMPLE) < 0)
+        return -1;
+    sent = sent_bytes(fd, view.buf, (size_t)view.len);
+    PyBuffer_Release(&view);
     return sent;
 }
 

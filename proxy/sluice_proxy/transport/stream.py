@@ -132,7 +132,7 @@ class Stream(LoginPeer, Handler):
                 return
             if data is None:
                 return
-            if not data:
+            if len(data) == 0:
                 self._drop()
                 return
             self.received += len(data)

@@ -63,6 +63,24 @@ static PyObject *shape_of(PyObject *Py_UNUSED(self), PyObject *const *given, Py_
     return read_planned(given, count, &data, &plan) < 0 ? NULL : shape_of_bytes(data, plan);
 }
 
+static PyObject *know(PyObject *Py_UNUSED(self), PyObject *object)
+{
+    Bytes shape;
+    if (read_bytes(object, &shape) < 0)
+        return NULL;
+    know_shape(shape);
+    Py_RETURN_NONE;
+}
+
+static PyObject *is_known(PyObject *Py_UNUSED(self), PyObject *const *given, Py_ssize_t count)
+{
+    Bytes data;
+    long long plan;
+    if (read_planned(given, count, &data, &plan) < 0)
+        return NULL;
+    return PyBool_FromLong(is_known_text(data, plan));
+}
+
 static PyObject *status_of(PyObject *Py_UNUSED(self), PyObject *const *given, Py_ssize_t count)
 {
     Bytes data;
@@ -75,6 +93,8 @@ static PyObject *status_of(PyObject *Py_UNUSED(self), PyObject *const *given, Py
 static PyMethodDef functions[] = {
     {"plan_of", plan_of, METH_O, "See plain.py."},
     {"is_bound", plan_is_bound, METH_O, "See plain.py."},
+    {"is_known", (PyCFunction)(void (*)(void))is_known, METH_FASTCALL, "See plain.py."},
+    {"know", know, METH_O, "See plain.py."},
     {"name_of", name_of, METH_O, "See plain.py."},
     {"renamed", (PyCFunction)(void (*)(void))renamed, METH_FASTCALL, "See plain.py."},
     {"shape_of", (PyCFunction)(void (*)(void))shape_of, METH_FASTCALL, "See plain.py."},
@@ -94,7 +114,8 @@ PyMODINIT_FUNC PyInit_plain(void)
         return NULL;
     if (PyModule_AddIntConstant(made, "NONE", NONE) < 0
         || PyModule_AddIntConstant(made, "QUERY", QUERY) < 0
-        || PyModule_AddIntConstant(made, "BOUND", BOUND) < 0) {
+        || PyModule_AddIntConstant(made, "BOUND", BOUND) < 0
+        || PyModule_AddIntConstant(made, "KNOWN_LENGTH", KNOWN_LENGTH) < 0) {
         Py_DECREF(made);
         return NULL;
     }

@@ -8,6 +8,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { NONE = -1, QUERY = 0, BOUND = 2 };
@@ -154,13 +155,18 @@ static inline int status_of_bytes(Bytes data, int64_t plan)
     return 0;
 }
 
+static inline int is_digit(unsigned char one)
+{
+    return one >= '0' && one <= '9';
+}
+
 /* Without its digits; `to` has room for all of it. */
 static inline Py_ssize_t copy_shape(char *to, Bytes data, int64_t at, int64_t end)
 {
     char *next = to;
     for (; at < end; at++) {
         *next = (char)data.at[at];
-        next += data.at[at] < '0' || data.at[at] > '9';
+        next += !is_digit(data.at[at]);
     }
     return next - to;
 }
@@ -171,14 +177,84 @@ static inline PyObject *no_plain_request(void)
     return NULL;
 }
 
+/* Where the text is; its end is before its begin where there is none. */
+static inline int64_t text_begin(int64_t plan)
+{
+    return plan ? 6 : 5;
+}
+
+static inline int64_t text_end(Bytes data, int64_t plan)
+{
+    return plan ? zero_at(data, 6, data.size) : data.size - 1;
+}
+
 static inline PyObject *shape_of_bytes(Bytes data, int64_t plan)
 {
     /* A read is no longer: a plain request is all that came in one. */
     static char room[16384];
-    int64_t begin = plan ? 6 : 5, end = plan ? zero_at(data, 6, data.size) : data.size - 1;
+    int64_t begin = text_begin(plan), end = text_end(data, plan);
     if (end < begin || end - begin > (int64_t)sizeof room)
         return no_plain_request();
     return PyBytes_FromStringAndSize(room, copy_shape(room, data, begin, end));
+}
+
+/* FNV-1a, of all but the digits. */
+static inline uint64_t hash_of_shape(const unsigned char *at, const unsigned char *end)
+{
+    uint64_t hash = 14695981039346656037u;
+    for (; at < end; at++)
+        if (!is_digit(*at))
+            hash = (hash ^ *at) * 1099511628211u;
+    return hash;
+}
+
+/* Shapes that leave nothing behind: one in each place, and a later one takes it. */
+typedef struct {
+    uint64_t hash;
+    int64_t size;
+    unsigned char *text; /* NULL: none is here */
+} Shape;
+enum { KNOWN = 512, KNOWN_LENGTH = 1000 };
+
+static inline Shape *place_of(uint64_t hash)
+{
+    static Shape known[KNOWN];
+    return &known[(hash >> 32 ^ hash) % KNOWN];
+}
+
+static inline void know_shape(Bytes shape)
+{
+    uint64_t hash = hash_of_shape(shape.at, shape.at + shape.size);
+    Shape *place = place_of(hash);
+    unsigned char *text = shape.size <= KNOWN_LENGTH ? malloc((size_t)shape.size + 1) : NULL;
+    if (text == NULL)
+        return;
+    memcpy(text, shape.at, (size_t)shape.size);
+    free(place->text);
+    *place = (Shape){hash, shape.size, text};
+}
+
+/* Whether it is that very text, but for digits. */
+static inline int has_shape(const unsigned char *at, const unsigned char *end, const Shape *shape)
+{
+    const unsigned char *next = shape->text, *last = next + shape->size;
+    for (; at < end; at++)
+        if (!is_digit(*at) && (next == last || *next++ != *at))
+            return 0;
+    return next == last;
+}
+
+static inline int is_known_text(Bytes data, int64_t plan)
+{
+    int64_t begin = text_begin(plan), end = text_end(data, plan);
+    const unsigned char *first = data.at + begin, *last = data.at + end;
+    const Shape *place;
+    uint64_t hash;
+    if (end < begin)
+        return 0;
+    hash = hash_of_shape(first, last);
+    place = place_of(hash);
+    return place->text != NULL && place->hash == hash && has_shape(first, last, place);
 }
 
 /* That is a request which begins with the Bind of a named statement? Where its name ends. */

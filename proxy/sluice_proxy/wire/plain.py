@@ -24,6 +24,11 @@ _DESCRIBED: Final = (c.ROW_DESCRIPTION, c.NO_DATA)
 _COMPLETED: Final = (c.COMMAND_COMPLETE, c.EMPTY_QUERY)
 _D: Final = ord("D")
 
+# How many shapes are known at a time, and how long one may be.
+_KNOWN: Final = 512
+KNOWN_LENGTH: Final = 1000
+_known: Final[set[bytes]] = set()
+
 
 def plan_of(data: bytes) -> int:
     """What kind of request `data` is, and nothing else, whatever its text; NONE if it is none."""
@@ -95,6 +100,22 @@ def shape_of(data: bytes, plan: int) -> bytes:
     """The query text of a Query or of a Parse and what belongs to it, without its digits."""
     text = data[6 : data.find(b"\x00", 6)] if plan else data[5:-1]
     return text.translate(None, b"0123456789")
+
+
+def know(shape: bytes) -> None:
+    """Texts of this shape leave nothing behind: `is_known` of them from now on, for a while."""
+    if len(shape) <= KNOWN_LENGTH:
+        if len(_known) >= _KNOWN:
+            _known.clear()
+        _known.add(shape)
+
+
+def is_known(data: bytes, plan: int) -> bool:
+    """Whether the text of a Query or of a Parse and what belongs to it has a shape that is known.
+
+    False for any other, and for one that was forgotten.
+    """
+    return shape_of(data, plan) in _known
 
 
 def status_of(data: bytes, plan: int) -> int:
