@@ -177,7 +177,8 @@ class Preparations:
     @property
     def has_no_unnamed(self) -> bool:
         """Or one that leaves nothing."""
-        return self._unnamed is _NO_STATEMENT
+        effects, statement = self._unnamed
+        return effects is NOTHING and statement is None
 
     def forget_unnamed(self) -> None:
         """A simple Query drops it; a plain Parse puts one there that leaves nothing."""

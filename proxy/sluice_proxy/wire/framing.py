@@ -86,7 +86,7 @@ class Framer:
     @property
     def at_boundary(self) -> bool:
         """True between two messages: nothing is held and nothing is to come."""
-        return not self._held and not self.remain
+        return len(self._held) == 0 and self.remain == 0
 
     def feed(self, data: bytes) -> tuple[bytes, list[Frame]]:
         """The bytes that may go on, and the frames in them that must be looked at."""
