@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 _NOT_NOW: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 # The end, with a close_notify or without: PostgreSQL's own lengths tell what is whole.
 _END: Final = (ssl.SSLZeroReturnError, ssl.SSLEOFError)
+# What TLS reads into: what is read is copied, at its own size.
+_ROOM: Final = bytearray(READ_SIZE)
 # Reads in a row from one connection before others get their turn.
 READS_PER_TURN: Final = 8
 # Bytes that wait to be sent above which the other side is told to pause, and below which
@@ -151,12 +153,12 @@ class Stream(LoginPeer, Handler):
         if self._ssl is None:
             return descriptors.receive(self._fd)
         try:
-            data: bytes = self._ssl.read(READ_SIZE)
+            count: int = self._ssl.read(READ_SIZE, _ROOM)
         except _NOT_NOW:
             return None
         except _END:
             return b""
-        return data
+        return bytes(_ROOM[:count])
 
     @property
     def _is_drained(self) -> bool:
