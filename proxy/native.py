@@ -100,7 +100,7 @@ def build_here() -> None:
         for source in kernels()
     ]
     call_directly()
-    typed = mypycify(["--strict", *modules()], opt_level="3", debug_level="0")
+    typed = mypycify(["--strict", *modules()], opt_level="2", debug_level="0")
     # All of the code is in one; the others only lead to it.
     [code] = (extension for extension in typed if extension.name.endswith("__mypyc"))
     before = code.extra_compile_args
