@@ -2,13 +2,7 @@
 
 from itertools import count
 
-from sluice_proxy.errors import (
-    ClientProtocolError,
-    ErrorFields,
-    InvariantError,
-    ProxyError,
-    ServerLost,
-)
+from sluice_proxy.errors import ClientProtocolError, ErrorFields, ProxyError, ServerLost
 from sluice_proxy.pool.neighbours import NOT_WAITING, Server
 from sluice_proxy.session import common
 from sluice_proxy.session.backlog import NOTHING, is_one_request, rebased, without_request
@@ -35,7 +29,8 @@ class ClientSession(Client, Owner):
     """A client from AuthenticationOk on. Bytes come in by `on_bytes`, go out by `peer`.
 
     `pid` and `secret` are the cancel key that the client was given. `leaving`: it said goodbye,
-    and hears what it asked for before.
+    and hears what it asked for before. `bare`: nothing that it has sent bears on a plain request
+    (see `common`), nor is there anything to be put away.
     """
 
     __slots__ = (
@@ -59,11 +54,9 @@ class ClientSession(Client, Owner):
         self.requests = Requests()
         self._backlog = NOTHING
         self.plan = plain.NONE  # what the backlog is (see `common`)
-        # Nothing that it has sent bears on a plain request, nor is there anything to be put away.
-        self.bare = False
         self.plain_queries = 0
         self._since = 0.0
-        self._blocked = self.stalled = self.leaving = False
+        self._blocked = self.stalled = self.leaving = self.bare = False
         self.state = GREETING
         self.server: ServerConnection | None = None
         self.unnamed: bytes | None = None
@@ -277,7 +270,7 @@ class ClientSession(Client, Owner):
     def grant(self, server: Server) -> None:
         """The server connection that was waited for."""
         if not isinstance(server, ServerConnection):
-            raise InvariantError(f"{server!r} is no server connection")
+            raise TypeError(f"{server!r} is no server connection")
         self._lobby.borrowed(self._lobby.now() - self._since)
         try:
             if self.state == WAITING:

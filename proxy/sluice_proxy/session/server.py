@@ -71,15 +71,13 @@ class ServerConnection(Server, Owner):
         self.idle_since = 0.0
         # Whether the unnamed statement of this connection is the client's, or may be that
         # of the one before.
-        self.slot_ready = False
-        self.slot_foreign = True
+        self.slot_ready, self.slot_foreign = False, True
         # Not for another client: a cancel request may still come to it.
         self.suspect = False
         self.orphaned_at: float | None = None
-        self.closing = False
+        self.closing = self._discarding = False
         # What was found out for a client that waits for its greeting.
         self._started: tuple[Findings | None] | None = None
-        self._discarding = False
         # The server takes no more for now.
         self.blocked = False
         # The last ReadyForQuery came together with a part of another message.
@@ -113,8 +111,7 @@ class ServerConnection(Server, Owner):
         self.bare = False
         self.expected.unnamed = client.unnamed
         self.expected.answered = self.expected.sent
-        self.slot_ready = False
-        self.slot_foreign = True
+        self.slot_ready, self.slot_foreign = False, True
         self.session.try_again()
         if self.blocked:
             client.peer.pause()
@@ -151,8 +148,7 @@ class ServerConnection(Server, Owner):
         """A Query of the proxy's own is sent, whose rows are for `note`."""
         self.answers.ask()
         # "a simple Query message also destroys the unnamed statement".
-        self.slot_ready = False
-        self.slot_foreign = True
+        self.slot_ready, self.slot_foreign = False, True
         self.expected.push_noted(QUERY | SKIP | give, note)
 
     def ask_restore(self, give: int) -> None:

@@ -1,6 +1,10 @@
 """What kind of plain traffic some bytes are."""
 
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sluice_proxy.session import common
 from sluice_proxy.wire import plain, sql
@@ -16,6 +20,7 @@ from sluice_testing.stage import (
     query,
     ready,
 )
+from sluice_testing.twins import source_of
 
 Q = query(b"SELECT 1")
 E = parse(b"SELECT 1") + bind() + describe(b"", b"P") + execute() + SYNC
@@ -135,3 +140,64 @@ def test_a_named_statement_gets_another_name(name: bytes) -> None:
     assert not any(plain.is_bound(plain.plan_of(other)) for other in (Q, E, BARE))
     assert plain.name_of(NAMED) == b"s"
     assert plain.renamed(NAMED, name) == bind(name, b"1") + execute() + SYNC
+
+
+@pytest.fixture(params=[source_of(plain), plain], ids=["source", "as imported"])
+def module(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+def knows(module: Any, text: bytes) -> bool:
+    known = {module.is_known(query(text), plain.QUERY)}
+    pipeline = parse(text) + bind() + execute() + SYNC
+    known.add(module.is_known(pipeline, plain.plan_of(pipeline)))
+    assert len(known) == 1
+    return known.pop()
+
+
+def test_a_shape_is_known_once_it_was_told(module: Any) -> None:
+    shape = b"SELECT known FROM here WHERE n = "
+    assert not knows(module, shape + b"12")
+    module.know(shape)
+    for text in (shape, shape + b"7", b"1" + shape, b"SEL4ECT5 known FROM here WHERE n = 66"):
+        assert knows(module, text)
+    for text in (shape[:-1], shape + b"x", shape.replace(b"n =", b"m ="), b"", b"5"):
+        assert not knows(module, text)
+
+
+def test_a_text_that_has_no_end_is_not_known(module: Any) -> None:
+    assert not module.is_known(b"P\0\0\0\6SELECT", 100)
+
+
+def test_of_long_shapes_nothing_is_kept(module: Any) -> None:
+    longest = b"SELECT " + b"x" * (module.KNOWN_LENGTH - 7)
+    module.know(longest)
+    assert knows(module, longest)
+    module.know(longest + b"x")
+    assert not knows(module, longest + b"x")
+
+
+def test_what_is_forgotten_is_only_not_known(module: Any) -> None:
+    """There is room for some hundreds, and for whatever is in use."""
+    shapes = [
+        b"SELECT " + bytes([97 + n % 26, 97 + n // 26 % 26, 97 + n // 676]) for n in range(3000)
+    ]
+    for shape in shapes:
+        module.know(shape)
+        assert knows(module, shape)
+    assert 0 < sum(knows(module, shape) for shape in shapes) <= 512
+
+
+_told: set[bytes] = set()
+letters = st.text("ab1", max_size=6).map(str.encode)
+
+
+@pytest.mark.parametrize("known_by", [source_of(plain), plain], ids=["source", "as imported"])
+@given(told=letters, asked=letters)
+def test_nothing_is_known_that_was_not_told(known_by: Any, told: bytes, asked: bytes) -> None:
+    shape = told.replace(b"1", b"")
+    known_by.know(shape)
+    _told.add(shape)
+    assert knows(known_by, told)
+    if knows(known_by, asked):
+        assert asked.replace(b"1", b"") in _told

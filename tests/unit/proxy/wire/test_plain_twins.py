@@ -104,6 +104,10 @@ def test_other_things_than_bytes_are_refused(wrong: object) -> None:
         plain.plan_of(wrong)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         plain.status_of(wrong, 0)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        plain.is_known(wrong, 0)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        plain.know(wrong)  # type: ignore[arg-type]
 
 
 def test_wrong_arguments_are_refused() -> None:
