@@ -17,6 +17,7 @@ import pytest
 
 from sluice_proxy.session import common, statement
 from sluice_proxy.session.client import ClientSession
+from sluice_proxy.session.pinning import NOTHING
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.session.states import IDLE
 from sluice_proxy.wire.expected import _PLAIN, ExpectedReplies
@@ -264,3 +265,51 @@ def test_who_waits_goes_it_too() -> None:
     server.sends(HEAD + DONE + ready())
     assert other.sees() == HEAD + DONE + ready()
     assert other.session.unnamed == parse(b"SELECT 1")
+
+
+def test_what_is_not_plain_is_to_be_put_away() -> None:
+    _, client, server = linked(Q)
+    server.sends(ROWS + DONE + ready())
+    assert client.session.bare
+    assert server.connection.bare
+    client.sends(query(b"BEGIN"))
+    server.sends(DONE + ready("T"))
+    assert client.session.bare
+    client.sends(query(b"SET LOCAL a.b = 1"))
+    assert not client.session.bare
+    server.sends(DONE + ready("T"))
+    assert not server.connection.bare
+    client.sends(query(b"COMMIT"))
+    server.sends(DONE + ready())
+    assert client.session.bare
+    assert server.connection.bare
+
+
+def test_a_query_drops_the_unnamed_statement_and_what_it_does() -> None:
+    _, client, server = linked(Q)
+    server.sends(ROWS + DONE + ready())
+    client.sends(parse(b"SET a.b = 1") + SYNC)
+    server.sends(msg("1"), ready())
+    assert not client.session.bare
+    client.sends(Q)
+    server.sends(ROWS + DONE + ready())
+    assert client.session.requests.prepared._unnamed == (NOTHING, None)
+    assert client.session.bare
+
+
+def test_of_a_named_statement_that_went_the_general_way_nothing_is_kept() -> None:
+    stage, client, server = linked(Q)
+    other = stage.client()
+    server.sends(ROWS + DONE + ready())
+    other.sends(parse(b"SELECT 1", b"s") + SYNC)
+    server.sends(*[msg("3")] * server.sees().count(b"C\0"), msg("1"), ready())
+    client.sends(Q)
+    other.sends(bind(b"s") + execute() + SYNC)
+    server.connection.session.prepared.clear()
+    server.sees()
+    server.sends(ROWS + DONE + ready())
+    sent = server.sees()
+    assert b"SELECT 1" in sent, "it is put before"
+    server.sends(*[msg("3")] * sent.count(CLOSE_UNNAMED), msg("1"), msg("2"), DONE, ready())
+    assert other.session.state == IDLE
+    assert other.session.requests.prepared.bound._statement is None

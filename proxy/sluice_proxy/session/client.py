@@ -191,7 +191,6 @@ class ClientSession(Client, Owner):
         server = self.server
         assert server is not None
         server.plan = plain.NONE
-        server.bare = False
         leaves = bool(frames) and frames[-1][0] == c.TERMINATE
         last = frames.pop() if leaves else None
         whole = data if last is None else data[: last[1]]

@@ -108,7 +108,6 @@ class ServerConnection(Server, Owner):
         """`client` holds this connection from now on; what to send before its first message."""
         self.client = client
         self.plan = plain.NONE
-        self.bare = False
         self.expected.unnamed = client.unnamed
         self.expected.answered = self.expected.sent
         self.slot_ready, self.slot_foreign = False, True
