@@ -310,6 +310,6 @@ def test_of_a_named_statement_that_went_the_general_way_nothing_is_kept() -> Non
     server.sends(ROWS + DONE + ready())
     sent = server.sees()
     assert b"SELECT 1" in sent, "it is put before"
-    server.sends(*[msg("3")] * sent.count(CLOSE_UNNAMED), msg("1"), msg("2"), DONE, ready())
+    server.sends(*[msg("3")] * sent.count(b"C\0"), msg("1"), msg("2"), DONE, ready())
     assert other.session.state == IDLE
     assert other.session.requests.prepared.bound._statement is None
