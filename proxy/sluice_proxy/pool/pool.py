@@ -34,12 +34,11 @@ _RESTED: Final = 1.0
 class Pools:
     """All pools of one proxy under one limit.
 
-    `dice` gives numbers from 0 up to 1. `open` counts
-    connections from the first attempt until the server has let go of them; `closing` are
-    those of them that were told to end. They count against the limit, too, so that the
-    server never sees more. `draining`: the limit only falls, and `spare` is what is kept then
-    for clients that hold nothing now. `unsure`: the server that is connected to now may allow
-    less than that.
+    `dice` gives numbers from 0 up to 1. `open` counts connections from the first attempt until
+    the server has let go of them; `closing` are those of them that were told to end. They count
+    against the limit, too, so that the server never sees more. `draining`: the limit only falls,
+    and `spare` is what is kept then for clients that hold nothing now. `unsure`: the server that
+    is connected to now may allow less than that.
     """
 
     def __init__(

@@ -77,9 +77,9 @@ class Dialler(Connector, Protocol):
 class Hub(Lobby):
     """Every client and every server connection of one proxy.
 
-    Implements what `ClientSession` (Lobby) and
-    `ServerConnection` (Keeper) ask of the proxy as a whole. `on_lost` hears of each server
-    connection that ends without the proxy's doing, and whether clients had used it.
+    Implements what `ClientSession` (Lobby) and `ServerConnection` (Keeper) ask of the proxy as a
+    whole. `on_lost` hears of each server connection that ends without the proxy's doing, and
+    whether clients had used it.
     """
 
     def __init__(self, dialler: Dialler, clock: Clock, counters: Counters):
