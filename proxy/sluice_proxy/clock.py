@@ -2,7 +2,10 @@
 
 
 class Clock:
-    """Seconds, monotonic. `now` is read with each transaction, and costs a load from memory."""
+    """Seconds, monotonic. `now` is read with each transaction, and costs a load from memory.
+
+    Called, it is a clock like those of the standard library, for whoever takes any.
+    """
 
     __slots__ = ("now",)
 

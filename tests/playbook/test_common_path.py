@@ -313,3 +313,10 @@ def test_of_a_named_statement_that_went_the_general_way_nothing_is_kept() -> Non
     server.sends(*[msg("3")] * sent.count(b"C\0"), msg("1"), msg("2"), DONE, ready())
     assert other.session.state == IDLE
     assert other.session.requests.prepared.bound._statement is None
+    client.sends(Q)
+    other.sends(bind(b"s") + execute() + SYNC)
+    assert other.session.cancel_wait()
+    server.sends(ROWS + DONE + ready())
+    other.sends(Q)
+    server.sends(ROWS + DONE + ready())
+    assert other.session.requests.prepared.bound._statement is None

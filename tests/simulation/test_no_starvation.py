@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 import pytest
 
-from sluice_proxy.clock import Clock
 from sluice_proxy.errors import ProxyError
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.pool.neighbours import NOT_WAITING, Server, Waiter
 from sluice_proxy.pool.pool import Pools
+from sluice_testing.timed import Timed
 
 HOLD = 0.02
 LOGIN = 0.05
@@ -65,12 +65,12 @@ class Client(Waiter):
         raise AssertionError(f"refused: {error}")
 
 
-class Load:
+class Load(Timed):
     """Clients of some pools, and what the pools ask of the world."""
 
     def __init__(self, seed: int, limit: int, crowd: dict[PoolKey, int]):
         self.dice = random.Random(seed)
-        self.clock = Clock(1000.0)
+        super().__init__()
         self.pools = Pools(self, self.clock, self.dice.random)
         self.pools.set_limit(limit)
         self.pools.borrow_timeout = 1e9
@@ -83,14 +83,6 @@ class Load:
         self._order = itertools.count()
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self.clients = [Client(self, key) for key, count in crowd.items() for _ in range(count)]
-
-    @property
-    def now(self) -> float:
-        return self.clock.now
-
-    @now.setter
-    def now(self, seconds: float) -> None:
-        self.clock.now = seconds
 
     def after(self, seconds: float, what: Callable[[], None]) -> None:
         heapq.heappush(self._agenda, (self.now + seconds, next(self._order), what))

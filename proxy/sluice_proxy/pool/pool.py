@@ -80,12 +80,8 @@ class Pools:
         self._recent = found
         return found
 
-    def take_idle(self, key: PoolKey) -> Server | None:
-        """An idle server connection, which is borrowed by this; None if there is none."""
-        pool = self._pools.get(key)
-        return None if pool is None else self._take_idle(pool)
-
     def _take_idle(self, pool: Pool) -> Server | None:
+        """An idle server connection, which is lent by this; None if there is none."""
         if not pool.idle or pool.waiters.count:
             return None
         server = pool.idle.pop()

@@ -349,7 +349,7 @@ class ClientSession(Client, Owner):
             return False
         self._lobby.give_up(self)
         self._backlog = NOTHING
-        self.state = IDLE
+        self.state, self.bare = IDLE, False
         self.peer.write(messages.error_response(_CANCELED) + messages.ready_for_query())
         self.peer.resume()
         return True

@@ -43,8 +43,7 @@ TOO_LONG: Final = b""
 # After an error in one of these the server reads on to the next Sync.
 _EXTENDED: Final = frozenset((PARSE, PARSE_UNNAMED, BIND, DESCRIBE, EXECUTE, CLOSE, CLOSE_UNNAMED))
 _ENDED_BY_READY: Final = frozenset((SYNC, QUERY, FUNCTION))
-# The plain requests (see `plain`), and their entries; one more where there is a Describe.
-_NONE: Final = 0
+# The plain requests (see `plain`; 0: none), and their entries; one more where there is a Describe.
 _QUERY: Final = 1
 _BOUND: Final = 2
 _PIPELINE: Final = 4
@@ -96,8 +95,7 @@ class ExpectedReplies:
         self._entries: deque[int] = deque()
         self._parses: deque[bytes] = deque()
         # A plain request, alone: its entries are only made if anybody looks.
-        self._plain = _NONE
-        self._plain_parse = b""
+        self._plain, self._plain_parse = 0, b""
         self._notes: deque[Note] = deque()
         self.sent = 0
         self.answered = 0
@@ -121,8 +119,7 @@ class ExpectedReplies:
         return self._entries
 
     def _forget_plain(self) -> None:
-        self._plain = _NONE
-        self._plain_parse = b""
+        self._plain, self._plain_parse = 0, b""
 
     @property
     def settled(self) -> bool:

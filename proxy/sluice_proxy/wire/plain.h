@@ -198,33 +198,33 @@ static inline PyObject *shape_of_bytes(Bytes data, int64_t plan)
     return PyBytes_FromStringAndSize(room, copy_shape(room, data, begin, end));
 }
 
-/* FNV-1a, of all but the digits. */
-static inline uint64_t hash_of_shape(const unsigned char *at, const unsigned char *end)
+/* FNV-1a, of all but the digits. Others may have it, too: the text itself decides. */
+static inline uint32_t hash_of_shape(const unsigned char *at, const unsigned char *end)
 {
-    uint64_t hash = 14695981039346656037u;
+    uint32_t hash = 2166136261u;
     for (; at < end; at++)
         if (!is_digit(*at))
-            hash = (hash ^ *at) * 1099511628211u;
+            hash = (hash ^ *at) * 16777619u;
     return hash;
 }
 
 /* Shapes that leave nothing behind: one in each place, and a later one takes it. */
 typedef struct {
-    uint64_t hash;
+    uint32_t hash;
     int64_t size;
     unsigned char *text; /* NULL: none is here */
 } Shape;
 enum { KNOWN = 512, KNOWN_LENGTH = 1000 };
 
-static inline Shape *place_of(uint64_t hash)
+static inline Shape *place_of(uint32_t hash)
 {
     static Shape known[KNOWN];
-    return &known[(hash >> 32 ^ hash) % KNOWN];
+    return &known[(hash >> 16 ^ hash) % KNOWN];
 }
 
 static inline void know_shape(Bytes shape)
 {
-    uint64_t hash = hash_of_shape(shape.at, shape.at + shape.size);
+    uint32_t hash = hash_of_shape(shape.at, shape.at + shape.size);
     Shape *place = place_of(hash);
     unsigned char *text = shape.size <= KNOWN_LENGTH ? malloc((size_t)shape.size + 1) : NULL;
     if (text == NULL)
@@ -247,14 +247,14 @@ static inline int has_shape(const unsigned char *at, const unsigned char *end, c
 static inline int is_known_text(Bytes data, int64_t plan)
 {
     int64_t begin = text_begin(plan), end = text_end(data, plan);
-    const unsigned char *first = data.at + begin, *last = data.at + end;
+    uint32_t hash;
     const Shape *place;
-    uint64_t hash;
     if (end < begin)
         return 0;
-    hash = hash_of_shape(first, last);
+    hash = hash_of_shape(data.at + begin, data.at + end);
     place = place_of(hash);
-    return place->text != NULL && place->hash == hash && has_shape(first, last, place);
+    return place->text != NULL && place->hash == hash
+           && has_shape(data.at + begin, data.at + end, place);
 }
 
 /* That is a request which begins with the Bind of a named statement? Where its name ends. */

@@ -7,7 +7,7 @@ Query bytes are never decoded: any client encoding that is a superset of ASCII w
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 # Words that matter only as the first of a statement.
 _FIRST = rb"(?:set|reset|prepare|listen|load|do|deallocate|discard|drop|close|unlisten|create)\b"
@@ -93,24 +93,7 @@ def harmless(shape: bytes) -> bool:
     `shape` is such a text without its digits. No word above has one, and each stands there in one
     piece: without them a text shows whatever it showed with them.
     """
-    known = _harmless.get(shape)
-    return _judge(shape) if known is None else known
-
-
-def _judge(shape: bytes) -> bool:
-    verdict = not may_leave_state(shape)
-    if len(shape) <= _REMEMBERED:
-        if len(_harmless) >= _SHAPES:
-            # Whatever is in use comes back at its next use.
-            _harmless.clear()
-        _harmless[shape] = verdict
-    return verdict
-
-
-# Bytes of a text above which nothing is remembered of it, and how many are.
-_REMEMBERED: Final = 1000
-_SHAPES: Final = 2048
-_harmless: Final[dict[bytes, bool]] = {}
+    return not may_leave_state(shape)
 
 
 def may_leave_state_within(piece: bytes) -> bool:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sluice_proxy.clock import Clock
 from sluice_proxy.metrics import Counters
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.session.client import ClientSession
@@ -15,6 +14,7 @@ from sluice_proxy.session.neighbours import LoggedIn
 from sluice_proxy.session.peer import LoginPeer, Peer, UncompiledOwner
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.wire.startup import CancelRequest
+from sluice_testing.timed import Timed
 
 KEY = PoolKey("app", "shop")
 PARAMETERS = {
@@ -175,22 +175,14 @@ class FakeDialler:
         self.cancels.append((server, done))
 
 
-class Stage:
+class Stage(Timed):
     """One hub, its clients and its server connections, and the time."""
 
     def __init__(self, limit: int = 1) -> None:
-        self.clock = Clock(1000.0)
+        super().__init__()
         self.dialler = FakeDialler()
         self.hub = Hub(self.dialler, self.clock, Counters())
         self.hub.pools.set_limit(limit)
-
-    @property
-    def now(self) -> float:
-        return self.clock.now
-
-    @now.setter
-    def now(self, seconds: float) -> None:
-        self.clock.now = seconds
 
     def server(self, key: PoolKey = KEY, **parameters: bytes) -> "ServerSide":
         """A new server connection that is idle, or goes to whoever waits."""

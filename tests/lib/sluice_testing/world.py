@@ -2,11 +2,11 @@
 
 from collections import deque
 
-from sluice_proxy.clock import Clock
 from sluice_proxy.errors import ProxyError, ServerUnavailable
 from sluice_proxy.pool.key import PoolKey
 from sluice_proxy.pool.neighbours import NOT_WAITING, Server, Waiter
 from sluice_proxy.pool.pool import Pools
+from sluice_testing.timed import Timed
 
 A = PoolKey("a", "db")
 B = PoolKey("b", "db")
@@ -49,25 +49,17 @@ class FakeWaiter(Waiter):
         return self.server is None and self.error is None
 
 
-class World:
+class World(Timed):
     """Pools with what they ask of the world outside: attempts, closings, time."""
 
     def __init__(self, limit: int = 1, timeout: float = 120.0) -> None:
-        self.clock = Clock(1000.0)
+        super().__init__()
         self.dice = 0.5
         self.attempts: deque[tuple[PoolKey, float]] = deque()
         self.closing: list[FakeServer] = []
         self.pools = Pools(self, self.clock, lambda: self.dice)
         self.pools.borrow_timeout = timeout
         self.pools.set_limit(limit)
-
-    @property
-    def now(self) -> float:
-        return self.clock.now
-
-    @now.setter
-    def now(self, seconds: float) -> None:
-        self.clock.now = seconds
 
     def connect(self, key: PoolKey, delay: float) -> None:
         self.attempts.append((key, delay))

@@ -129,8 +129,11 @@ def test_shapes_beyond_what_is_remembered_are_judged_anew() -> None:
     words = [b"%c%c" % (a, b) for a in range(97, 123) for b in range(97, 123)]
     for word in words:
         for other in words[:4]:
-            assert sql.harmless(b"SELECT %b FROM %b" % (word, other))
+            text = b"SELECT %b FROM %b" % (word, other)
+            assert sql.harmless(text)
+            assert common.plan_of(query(text)) == plain.QUERY
     assert not sql.harmless(b"SET a = ")
+    assert common.plan_of(query(b"SET a = ")) == plain.NONE
 
 
 @pytest.mark.parametrize("name", [b"t", b"a much longer one"])
@@ -163,6 +166,14 @@ def test_a_shape_is_known_once_it_was_told(module: Any) -> None:
         assert knows(module, text)
     for text in (shape[:-1], shape + b"x", shape.replace(b"n =", b"m ="), b"", b"5"):
         assert not knows(module, text)
+
+
+def test_two_shapes_of_one_hash_are_told_apart(module: Any) -> None:
+    """Both have 2091316638, by FNV-1a with 32 bits."""
+    module.know(b"SELECT nakejft")
+    assert not knows(module, b"SELECT wrzfuhy")
+    module.know(b"SELECT wrzfuhy")
+    assert knows(module, b"SELECT wrzfuhy")
 
 
 def test_a_text_that_has_no_end_is_not_known(module: Any) -> None:
