@@ -338,3 +338,31 @@ def test_rules_of_our_own() -> None:
         world.give_back(waiter)
     with pytest.raises(InvariantError, match="closed"):
         world.pools.closed()
+
+
+def test_who_gives_way_gives_it_to_whose_turn_it_is() -> None:
+    """A pool whose attempt failed lets others try before it: they must not give way to it then."""
+    world = World()
+    lent = world.borrow(B)
+    world.open_next()
+    failed = world.borrow(A)
+    world.now += 1
+    late = world.borrow(B)
+    world.pools.set_limit(2)
+    world.now += 1
+    world.fail_next()
+    world.pools.set_limit(1)
+    world.open_all()
+    assert lent.server is not None
+    world.pools.retire(B, lent.server, "its address is gone")
+    world.give_back(lent)
+    for _ in range(10):
+        world.now += 1
+        while world.pools.closing:
+            world.pools.closed()
+        world.open_all()
+        for waiter in (late, failed):
+            if waiter.server is not None and waiter.server.lent:
+                world.give_back(waiter)
+    assert not late.waits
+    assert not failed.waits

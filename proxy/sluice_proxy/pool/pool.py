@@ -296,8 +296,10 @@ class Pools:
                 self.discard(key, server, "it was not taken")
 
     def _must_give_way(self, pool: Pool) -> bool:
-        """True when another pool, below its fair share, has waited longer than this one's.
+        """True when it is the turn of another pool, below its fair share, before this one's.
 
+        It is the order in which they open connections: by another one a pool could open what it
+        must give up at once, again and again.
         A pool with no more than its fair share gives way only to one that has nothing.
         """
         if self.open - self.closing > self.limit:
@@ -306,12 +308,12 @@ class Pools:
             return False
         wanting = [p for p in self._pools.values() if p.waiters.count or p.borrowed]
         fair = max(1, self.limit // max(1, len(wanting)))
-        since = pool.waiters.since if pool.waiters.count else float("inf")
+        turn = pool.turn if pool.waiters.count else float("inf")
         if pool.open <= fair:
             fair = 1
-            since = min(since, self._clock.now - _TURN)
+            turn = min(turn, self._clock.now - _TURN)
         others = [other for other in wanting if other is not pool and other.open < fair]
-        return any(other.waiters.count and other.waiters.since < since for other in others)
+        return any(other.waiters.count and other.turn < turn for other in others)
 
     def _make_room_for_oldest(self) -> None:
         if not self.waiting:
