@@ -336,7 +336,8 @@ class _Ledger:
         """Who may have begun with something, and let clients in, keeps a connection of it."""
         if self._others or not self._unnamed:
             return {}
-        return {member.name: 1 for member in self._starters}
+        silent = (m for m in self._fixed if not m.terminating and m.name not in self._named)
+        return {member.name: 1 for member in (*self._starters, *silent)}
 
     def _given(self) -> dict[str, int]:
         lower = self._lower()

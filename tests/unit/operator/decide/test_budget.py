@@ -181,10 +181,14 @@ def test_who_runs_is_not_left_without_a_share_for_those_who_end() -> None:
     assert "c" not in shares(divide(Question(1, 20, fleet(20, 0), (nothing, *ending))))
 
 
-def test_who_starts_is_not_left_without_a_share_for_those_who_end() -> None:
-    """It may have begun by the present document, and is counted with that in any case."""
+@pytest.mark.parametrize("running", [False, True])
+def test_who_starts_is_not_left_without_a_share_for_those_who_end(running: bool) -> None:
+    """It may have begun by the present document, and is counted with that in any case.
+
+    Clients may reach one that runs before it answers the operator.
+    """
     ending = member("a", 10, terminating=True), member("b", 10, terminating=True)
-    starts = Member("c", running=False)
+    starts = Member("c", running=running)
     first = divide(Question(1, 20, fleet(20, 1), (starts, *ending)))
     assert (shares(first)["c"], first.fleet.others) == (1, 0)
     again = divide(Question(1, 20, first.fleet, (starts, *ending), first.memory))
