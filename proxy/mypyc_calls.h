@@ -71,9 +71,11 @@ static inline CPyTagged direct_send(CPyTagged fd, PyObject *data)
     return sent < 0 ? CPY_INT_TAG : tagged(sent);
 }
 
-static inline CPyTagged direct_wait(PyObject *epoll, CPyTagged fd, PyObject *events, double seconds)
+static inline CPyTagged direct_wait(PyObject *epoll, CPyTagged fd, PyObject *events,
+                                    double seconds, double rest)
 {
-    int found = events_of((int)untagged(fd), (int64_t *)PyByteArray_AS_STRING(events), seconds);
+    int64_t *room = (int64_t *)PyByteArray_AS_STRING(events);
+    int found = events_of((int)untagged(fd), room, seconds, rest);
     (void)epoll;
     return found < 0 ? CPY_INT_TAG : tagged(found);
 }

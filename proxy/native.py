@@ -19,7 +19,7 @@ PACKAGES: Final = ("sluice_proxy", "sluice_activator")
 
 COMPILED: Final = (
     "session/*.py", "pool/*.py", "wire/*.py", "clock.py", "metrics.py",
-    "transport/reactor.py", "transport/stream.py",
+    "transport/coalescing.py", "transport/reactor.py", "transport/stream.py",
 )  # fmt: skip
 
 CALLS: Final = HERE / "mypyc_calls.h"
@@ -35,7 +35,11 @@ DIRECT: Final = {
     "sluice_proxy.wire.plain.renamed": (("bytes", "bytes"), "bytes", True),
     "sluice_proxy.wire.plain.is_bound": (("int",), "bool", False),
     "sluice_proxy.transport.descriptors.receive": (("int",), "object", True),
-    "sluice_proxy.transport.descriptors.wait": (("object", "int", "object", "float"), "int", True),
+    "sluice_proxy.transport.descriptors.wait": (
+        ("object", "int", "object", "float", "float"),
+        "int",
+        True,
+    ),
     "sluice_proxy.transport.descriptors.event": (("object", "int"), "int", False),
     "sluice_proxy.transport.descriptors.monotonic": ((), "float", False),
     "sluice_proxy.transport.descriptors.send": (("int", "object"), "int", True),

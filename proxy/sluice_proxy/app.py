@@ -27,6 +27,7 @@ from sluice_proxy.targets.checks import Checks
 from sluice_proxy.targets.health import AVAILABLE, TargetHealth
 from sluice_proxy.targets.roles import Memory, Roles
 from sluice_proxy.transport.addresses import LOOK_EVERY, drain_old_addresses
+from sluice_proxy.transport.coalescing import Coalescing
 from sluice_proxy.transport.connector import Connector, Route
 from sluice_proxy.transport.contexts import Identity, client_context, identity_of
 from sluice_proxy.transport.entrance import Entrance
@@ -63,6 +64,7 @@ class App:
         self.ready = False
         self._identity: Identity | None = None
         self.hub: Hub
+        self.coalescing: Coalescing
         self.health: TargetHealth
         self._connector: Connector
         self._checks: Checks
@@ -79,6 +81,7 @@ class App:
         if not isinstance(self._loop, ReactorLoop):
             raise TypeError("the proxy runs in a ReactorLoop")
         self._reactor = self._loop.reactor
+        self.coalescing = self._reactor.coalescing
         self._tasks = Tasks(self._loop)
         text = self._source.read()
         settings = contract.parse(text)
@@ -120,6 +123,7 @@ class App:
         self._connector = Connector(self._reactor, self._tasks, route, self.health)
         self.hub = Hub(self._connector, self._reactor.clock, self.counters)
         self.hub.unseen.looks = True
+        self.coalescing.lent = self.hub.pools.lent
         self._checks = Checks(self._connector, self.health)
         self.hub.on_lost = self._checks.lost
         self._connector.hub = self.hub

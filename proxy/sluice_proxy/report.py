@@ -8,6 +8,7 @@ from sluice_proxy.pool.single import Pool
 from sluice_proxy.session.hub import Hub
 from sluice_proxy.session.server import ServerConnection
 from sluice_proxy.targets.health import TargetHealth
+from sluice_proxy.transport.coalescing import Coalescing
 
 
 class Facts(Protocol):
@@ -21,6 +22,7 @@ class Facts(Protocol):
     config_error: str
     draining: bool
     ready: bool
+    coalescing: Coalescing
 
 
 class Report:
@@ -97,6 +99,7 @@ class Report:
             clients_tls=sum(client.encrypted for client in hub.clients.values()),
             draining=self._facts.draining,
             idle_seconds=hub.activity.idle_seconds,
+            look_interval=self._facts.coalescing.interval,
             pools=_by_name(pools, pinned),
         )
 

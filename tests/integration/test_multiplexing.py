@@ -68,6 +68,49 @@ async def test_fifty_clients_on_three_connections(
     assert 0 < max(sampler.counts) <= BUDGET
 
 
+def test_the_events_of_many_are_looked_at_together(
+    server: Postgres, make_config: MakeConfig, start_proxy: StartProxy, door_of: DoorOf
+) -> None:
+    """Forty clients ask at once, again and again: until the proxy's looks are apart."""
+    proxy = start_proxy(make_config(server, budget=20))
+
+    def look_interval() -> float:
+        return proxy.metrics()["sluice_look_interval_seconds"]
+
+    assert look_interval() == 0
+    with door_of(proxy).crowd(40) as clients, Asking(clients):
+        proxy.wait_until(lambda: look_interval() > 0, "looks are apart", 60.0)
+    proxy.wait_until(lambda: look_interval() == 0, "each event is taken as it comes")
+
+
+class Asking:
+    """Clients that all ask, and all have their answers, and ask again; each its own question."""
+
+    def __init__(self, clients: list[RawClient]):
+        self._clients = clients
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+        self.wrong: list[list[bytes | None]] = []
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        assert self.wrong == []
+
+    def _ask(self) -> None:
+        questions = [query(f"SELECT {number}") for number in range(len(self._clients))]
+        while not self._stop.is_set():
+            for client, question in zip(self._clients, questions, strict=True):
+                client.send(question)
+            for number, client in enumerate(self._clients):
+                [row] = [found.row for found in client.read_until("Z") if found.kind == "D"]
+                if row != [b"%d" % number]:
+                    self.wrong.append(row)
+
+
 async def test_transactions_of_fifty_clients(
     quiet: None, proxy: ProxyProcess, door: Door, server: Postgres
 ) -> None:

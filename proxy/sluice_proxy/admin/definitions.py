@@ -112,6 +112,10 @@ GAUGES = {
         "sluice_proxy_idle_seconds",
         "For how long no client has been there, 0 while one is.",
     ),
+    "look_interval": (
+        "sluice_look_interval_seconds",
+        "How far apart the proxy looks for events under load, 0 while it takes each as it comes.",
+    ),
 }
 
 # Field of PoolGauges → (name, help).

@@ -25,6 +25,7 @@ class Gauges:
     `budget` is how many server connections may be open; of the `open` ones, `idle` wait
     for a client and `borrowed` have one, `pinned` of them for the rest of its session.
     `waiting` clients wait for one. `idle_seconds` is for how long no client has been there.
+    `look_interval` is how far apart the proxy looks for events, in seconds.
     """
 
     budget: int
@@ -37,6 +38,7 @@ class Gauges:
     clients_tls: int
     draining: bool
     idle_seconds: float = 0.0
+    look_interval: float = 0.0
     pools: tuple[PoolGauges, ...] = ()
 
 

@@ -70,6 +70,13 @@ class Pools:
     def __iter__(self) -> Iterator[Pool]:
         return iter(self._pools.values())
 
+    def lent(self) -> int:
+        """How many server connections clients hold."""
+        held = 0
+        for pool in self._pools.values():
+            held += pool.borrowed
+        return held
+
     def pool(self, key: PoolKey) -> Pool:
         recent = self._recent
         if recent is not None and recent.key is key:
@@ -214,7 +221,7 @@ class Pools:
 
     def _shrink(self) -> None:
         """Keeps what is lent or waited for, and `spare`; the rest is for other pods."""
-        needed = sum(pool.borrowed for pool in self._pools.values()) + self.spare
+        needed = self.lent() + self.spare
         rested = self._clock.now - (_RESTED if self.spare else 0)
         while self.open - self.closing > needed and self._evict_idle(idle_before=rested):
             pass

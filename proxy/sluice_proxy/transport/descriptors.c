@@ -56,17 +56,18 @@ static PyObject *wait_for_events(PyObject *Py_UNUSED(self), PyObject *const *giv
 {
     int fd, found;
     int64_t *events;
-    double seconds;
-    if (count != 4) {
-        PyErr_SetString(PyExc_TypeError, "takes an epoll, its descriptor, room and seconds");
+    double seconds, rest;
+    if (count != 5) {
+        PyErr_SetString(PyExc_TypeError, "takes an epoll, its descriptor, room, seconds and rest");
         return NULL;
     }
     if (read_descriptor(given[1], &fd) < 0 || read_room(given[2], &events) < 0)
         return NULL;
     seconds = PyFloat_AsDouble(given[3]);
-    if (seconds == -1.0 && PyErr_Occurred())
+    rest = PyFloat_AsDouble(given[4]);
+    if (PyErr_Occurred())
         return NULL;
-    found = events_of(fd, events, seconds);
+    found = events_of(fd, events, seconds, rest);
     return found < 0 ? NULL : PyLong_FromLong(found);
 }
 

@@ -83,12 +83,21 @@ static inline int milliseconds(double seconds)
     return rounded < INT_MAX ? (int)rounded : INT_MAX;
 }
 
+/* Or until a signal comes. */
+static inline void sleep_for(double seconds)
+{
+    struct timespec time = {(time_t)seconds, (long)(1e9 * (seconds - floor(seconds)))};
+    nanosleep(&time, NULL);
+}
+
 /* How many are in `room` now; less than 0: an error is set. */
-static inline int events_of(int fd, int64_t *room, double seconds)
+static inline int events_of(int fd, int64_t *room, double seconds, double rest)
 {
     struct epoll_event events[BATCH];
     int timeout = milliseconds(seconds), found;
     Py_BEGIN_ALLOW_THREADS
+    if (rest > 0)
+        sleep_for(rest);
     found = epoll_wait(fd, events, BATCH, timeout);
     Py_END_ALLOW_THREADS
     if (found < 0 && errno == EINTR)

@@ -28,11 +28,16 @@ def room() -> bytearray:
     return bytearray(_BATCH * _EVENT.size)
 
 
-def wait(epoll: select.epoll, descriptor: int, events: bytearray, seconds: float) -> int:
+def wait(
+    epoll: select.epoll, descriptor: int, events: bytearray, seconds: float, rest: float
+) -> int:
     """How many events came within so many seconds; less than 0 is for ever.
 
-    `descriptor` is the epoll's own, which is all that the twin looks at. Raises OSError.
+    Before it looks it sleeps for `rest` seconds. `descriptor` is the epoll's own, which is all
+    that the twin looks at. Raises OSError.
     """
+    if rest > 0:
+        time.sleep(rest)
     found = epoll.poll(None if seconds < 0 else seconds, _BATCH)
     for number, (fd, mask) in enumerate(found):
         _EVENT.pack_into(events, number * _EVENT.size, fd << SHIFT | mask)

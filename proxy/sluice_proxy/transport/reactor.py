@@ -17,6 +17,7 @@ from mypy_extensions import mypyc_attr, trait
 
 from sluice_proxy.clock import Clock
 from sluice_proxy.transport import descriptors
+from sluice_proxy.transport.coalescing import Coalescing
 from sluice_proxy.transport.descriptors import SHIFT
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,8 @@ class Reactor:
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop
         self.clock = Clock(descriptors.monotonic())
+        self.coalescing = Coalescing(self.clock.now)
+        self._looked_at = self.clock.now
         self.epoll = select.epoll()
         self._descriptor = self.epoll.fileno()
         self._events = descriptors.room()
@@ -105,11 +108,17 @@ class Reactor:
         while True:
             left = 0.0 if self._again else max(until - clock.now, 0.0)
             limit = left if left < _FOR_EVER else -1.0
-            found = descriptors.wait(self.epoll, self._descriptor, self._events, limit)
-            clock.now = descriptors.monotonic()
+            rest = self._rest(left) if self.coalescing.interval else 0.0
+            found = descriptors.wait(self.epoll, self._descriptor, self._events, limit, rest)
+            self._looked_at = clock.now = descriptors.monotonic()
+            self.coalescing.looked(found, clock.now)
             others = self._dispatch(found)
             if others or self.stirred or clock.now >= until:
                 return others
+
+    def _rest(self, left: float) -> float:
+        """Seconds, `left` at most, in which more events may come, to be found by one look."""
+        return min(left, self.coalescing.rest(descriptors.monotonic() - self._looked_at))
 
     def _dispatch(self, count: int) -> list[int]:
         """An edge is told once: the others of a turn hear of theirs whatever happens to one."""
@@ -119,6 +128,7 @@ class Reactor:
                 self._tell(handler, READABLE)
         others = _NO_EVENTS
         handlers = self._handlers
+        watches = self.coalescing.watches
         for number in range(count):
             event = descriptors.event(self._events, number)
             fd = event >> SHIFT
@@ -126,6 +136,8 @@ class Reactor:
             if found is None:
                 others = [*others, event]
             else:
+                if watches:
+                    self.coalescing.add(fd)
                 self._tell(found, event & _MASK)
         return others
 

@@ -1,6 +1,6 @@
 """What the admin port tells, from a hub on a stage."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sluice_proxy.config import Fleet, PodShare, Target
 from sluice_proxy.metrics import Counters
@@ -8,6 +8,7 @@ from sluice_proxy.report import Report
 from sluice_proxy.session.hub import Hub
 from sluice_proxy.targets.capacity import Budget, Capacity
 from sluice_proxy.targets.health import TargetHealth
+from sluice_proxy.transport.coalescing import Coalescing
 from sluice_testing.stage import DONE, Stage, query, ready
 
 
@@ -21,6 +22,7 @@ class Facts:
     config_error: str = ""
     draining: bool = False
     ready: bool = True
+    coalescing: Coalescing = field(default_factory=lambda: Coalescing(0.0))
 
 
 def report_of(stage: Stage) -> Report:

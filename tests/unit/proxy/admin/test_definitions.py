@@ -45,7 +45,9 @@ def test_every_field_is_shown() -> None:
 
 
 def test_every_gauge_shows_its_field() -> None:
-    gauges = Gauges(45, 40, 28, 12, 2, 7, 300, 299, True, idle_seconds=7.5, pools=(POOL,))
+    gauges = Gauges(
+        45, 40, 28, 12, 2, 7, 300, 299, True, idle_seconds=7.5, look_interval=2e-4, pools=(POOL,)
+    )
     families = scrape(Counters(), gauges)
     for field, (name, _) in GAUGES.items():
         assert value(families, name) == getattr(gauges, field)

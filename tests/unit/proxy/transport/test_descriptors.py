@@ -2,6 +2,7 @@
 
 import select
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -86,9 +87,9 @@ def test_a_reset_is_told_as_such(module: Any) -> None:
                 module.receive(near.fileno())
 
 
-def wait(module: Any, epoll: select.epoll, seconds: float) -> list[int]:
+def wait(module: Any, epoll: select.epoll, seconds: float, rest: float = 0.0) -> list[int]:
     events = module.room()
-    count = module.wait(epoll, epoll.fileno(), events, seconds)
+    count = module.wait(epoll, epoll.fileno(), events, seconds, rest)
     return [module.event(events, number) for number in range(count)]
 
 
@@ -114,12 +115,24 @@ def test_a_wait_is_never_too_short(module: Any) -> None:
         assert time.monotonic() - before >= 0.0104
 
 
+def test_a_rest_goes_before_the_look(module: Any, pair: Pair) -> None:
+    """What comes meanwhile is found by the same look; without a rest there is nothing yet."""
+    near, far = pair
+    with select.epoll() as epoll:
+        epoll.register(near.fileno(), select.EPOLLIN)
+        later = threading.Timer(0.01, far.sendall, [b"x"])
+        later.start()
+        assert wait(module, epoll, 0.0) == []
+        assert len(wait(module, epoll, 0.0, rest=0.5)) == 1
+        later.join()
+
+
 def test_who_cannot_be_waited_for_is_an_error(module: Any) -> None:
     epoll = select.epoll()
     descriptor = epoll.fileno()
     epoll.close()
     with pytest.raises((ValueError, OSError)):
-        module.wait(epoll, descriptor, module.room(), 0.0)
+        module.wait(epoll, descriptor, module.room(), 0.0, 0.0)
 
 
 def test_events_of_a_crowd(module: Any) -> None:

@@ -7,6 +7,7 @@ import gc
 import os
 import socket
 import ssl
+import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,6 +109,38 @@ async def test_bytes_both_ways(bench: Bench) -> None:
     assert owner.data == b"there"
     assert received(far) == b"here"
     assert stream.received == 5
+
+
+async def test_looks_are_apart_and_the_second_finds_what_came_meanwhile(bench: Bench) -> None:
+    """Of three that speak one after the other, the last two are heard in one turn."""
+    heard: list[int] = []
+    turns: list[float] = []
+
+    class Listener(Recorder):
+        def on_bytes(self, data: bytes) -> None:
+            heard.append(len(heard))
+            turns.append(bench.reactor.clock.now)
+            bench.reactor.coalescing.interval = 0.5
+            if len(heard) == 1:
+                ends[1][2].send(b"x")
+                threading.Timer(0.01, ends[2][2].send, [b"x"]).start()
+
+    ends = [bench.stream() for _ in range(3)]
+    for stream, _, _ in ends:
+        stream.owner = Listener()
+    ends[0][2].send(b"x")
+    while len(heard) < 3:
+        await asyncio.sleep(1.0)
+    assert turns[0] < turns[1] == turns[2]
+
+
+async def test_who_only_looks_does_not_rest(bench: Bench) -> None:
+    """The event loop has callbacks that wait: none of them for an interval."""
+    _, owner, far = bench.stream()
+    far.send(b"x")
+    bench.reactor.coalescing.interval = 3600.0
+    assert bench.reactor.wait(0.0) == []
+    assert owner.data == b"x"
 
 
 async def test_one_that_fails_takes_nobody_with_it(
