@@ -121,8 +121,8 @@ def test_a_rest_goes_before_the_look(module: Any, pair: Pair) -> None:
     with select.epoll() as epoll:
         epoll.register(near.fileno(), select.EPOLLIN)
         later = threading.Timer(0.01, far.sendall, [b"x"])
-        later.start()
         assert wait(module, epoll, 0.0) == []
+        later.start()
         assert len(wait(module, epoll, 0.0, rest=0.5)) == 1
         later.join()
 
