@@ -23,7 +23,7 @@ from sluice_operator.cluster.recorder import Recorder
 from sluice_operator.decide import outcome as outcomes
 from sluice_operator.decide.budget import HOLD_SECONDS, Memory
 from sluice_operator.decide.event_objects import About
-from sluice_operator.decide.events import changes, events, woke
+from sluice_operator.decide.events import changes, events, failing, woke
 from sluice_operator.decide.fallback import slice_made, slice_port
 from sluice_operator.decide.fleet import Crew
 from sluice_operator.decide.observed import ChildKey, Observed, child_key
@@ -70,6 +70,7 @@ class Trail:
     fresh_due: float = 0.0
     written: float = 0.0
     restless_since: float | None = None
+    failing: frozenset[str] = frozenset()
     asleep_since: float | None = None
 
 
@@ -322,7 +323,8 @@ class Reconciler:
         if due:
             trail.written = now
         about = About(metadata["namespace"], metadata["name"], metadata["uid"])
-        changed = outcome.changes
+        trail.failing = failing(trail.failing, old)
+        changed = replace(outcome.changes, failing=trail.failing)
         if outcome.pause.asleep:
             trail.asleep_since = trail.asleep_since or now
         if woke(old, new):

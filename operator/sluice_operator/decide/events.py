@@ -4,6 +4,7 @@ Messages are those of conditions, or name objects and roles: no Secret's content
 """
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,13 +36,15 @@ class Changes:
     """What was just applied and is no condition's affair.
 
     `rotated` are roles with a new password, `renewed` tells that clients are shown another
-    certificate. The others are set by whoever scales: `scaled` is how many pods there were to be
-    before and now, if neither is a pause; `paused` after how many seconds without a client all
-    were told to go, `woken` what an activator says of the client that brought them back.
+    certificate. `failing` are the conditions that were False when last known. The others are set
+    by whoever scales: `scaled` is how many pods there were to be before and now, if neither is a
+    pause; `paused` after how many seconds without a client all were told to go, `woken` what an
+    activator says of the client that brought them back.
     """
 
     rotated: tuple[str, ...] = ()
     renewed: bool = False
+    failing: frozenset[str] = frozenset()
     scaled: tuple[int, int] | None = None
     paused: int | None = None
     woken: Wake | None = None
@@ -68,7 +71,7 @@ def events(
         *_suspension(before, after),
         *_pausing(before, after, changed),
         *_changes(changed),
-        *_parts(before, after),
+        *_parts(before, after, changed.failing),
         *_trouble(before, after),
         *_readiness(before, after),
     ]
@@ -101,12 +104,26 @@ def _back(condition: Mapping[str, Any]) -> Event:
     return Event("Normal", reason, condition["message"] or reason.meaning)
 
 
-def _parts(before: _Conditions, after: _Conditions) -> Iterable[Event]:
+def failing(known: AbstractSet[str], status: Mapping[str, Any]) -> frozenset[str]:
+    """What of `known` still fails in `status`, and what else does.
+
+    A condition that is Unknown now and then, as while a changed password is tried, is between
+    two that are known: what failed before it is over only when it is True.
+    """
+    told = _by_type(status)
+    return frozenset(
+        kind
+        for kind in _PARTS
+        if _is(told.get(kind), FALSE) or (kind in known and not _is(told.get(kind), TRUE))
+    )
+
+
+def _parts(before: _Conditions, after: _Conditions, failing: AbstractSet[str]) -> Iterable[Event]:
     for kind in _PARTS:
         old, new = before.get(kind), after[kind]
         if _is(new, FALSE) and not _same(old, new):
             yield _told(new)
-        elif _is(new, TRUE) and _is(old, FALSE):
+        elif _is(new, TRUE) and not _is(old, TRUE) and (_is(old, FALSE) or kind in failing):
             yield _back(new)
     shared = after[conditions.OVERCOMMITTED]
     if _is(shared, TRUE) and not _is(before.get(conditions.OVERCOMMITTED), TRUE):

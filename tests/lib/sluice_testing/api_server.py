@@ -123,6 +123,7 @@ class Pods:
     def __init__(self) -> None:
         self.config_hash = ""
         self.config_error = ""
+        self.target = TargetState("db", 5432, "Available")
         self.clients = 0
         self.idle_seconds: float | None = 0.0
         self.woken: Wake | None = None
@@ -136,7 +137,7 @@ class Pods:
         state = ProxyState(
             self.config_hash,
             self.config_error,
-            (TargetState("db", 5432, "Available"),),
+            (self.target,),
             PoolState(clients=self.clients),
             fleet_budget=self.budget,
             idle_seconds=self.idle_seconds,

@@ -4,6 +4,7 @@ Everything else about it is shown on a real cluster.
 """
 
 import copy
+from dataclasses import replace
 
 import pytest
 
@@ -176,6 +177,19 @@ async def test_what_happened_is_told_by_events(api: Api, reconciler: Reconciler)
     reconciler._objects._store.forget([("Secret", "shop", "orders-app")])
     await reconciler.reconcile(KEY)
     assert "SecretNotFound" in api.told()
+
+
+async def test_a_server_is_back_although_it_was_seen_while_it_was_asked(
+    api: Api, pods: Pods, reconciler: Reconciler, served: Manifest
+) -> None:
+    """A changed password is tried first: a look may fall into that, or not."""
+    well = pods.target
+    told = []
+    for health, reason in (("Unavailable", "AuthFailure"), ("Registering", ""), ("Available", "")):
+        pods.target = replace(well, health=health, reason=reason)
+        await reconciler.reconcile(KEY)
+        told.append(api.told() & {"AuthFailure", "Available"})
+    assert told == [{"AuthFailure"}, {"AuthFailure"}, {"AuthFailure", "Available"}]
 
 
 async def test_an_event_that_cannot_be_written_stops_nothing(

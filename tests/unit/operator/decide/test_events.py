@@ -1,11 +1,12 @@
 """Which transitions are worth an Event."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from sluice_operator.api.conditions import Reason
-from sluice_operator.decide.events import Changes, Event, changes, events, woke
+from sluice_operator.decide.events import Changes, Event, changes, events, failing, woke
 from sluice_operator.decide.overcommit import Overcommit, Rival
 from sluice_operator.decide.resolve import Missing
 from sluice_operator.decide.seen import Seen
@@ -13,6 +14,7 @@ from sluice_operator.decide.wake import Wake
 from sluice_proxy.config import Certificate, ProxyConfig, User
 from sluice_testing.asleep import ASLEEP, AT_WORK, DRAINING, PAUSED, WAKING
 from sluice_testing.seen import (
+    AVAILABLE,
     INPUTS,
     NOBODY,
     WELL,
@@ -69,6 +71,30 @@ NOT_READY = replace(WELL, pods=(pod("a", ready=False),))
 def test_transitions(before: Seen | None, after: Seen, found: list[str]) -> None:
     old = {} if before is None else of(before)
     assert [f"{e.type} {e.reason}" for e in events(old, of(after))] == found
+
+
+ASKED = replace(WELL, states=both(replace(AVAILABLE, health="Registering")))
+
+
+@pytest.mark.parametrize(
+    ("story", "found"),
+    [
+        ((WELL, ASKED, WELL), []),
+        ((WELL, UNREACHABLE, ASKED, WELL), ["Available"]),
+        ((WELL, UNREACHABLE, ASKED, ASKED, WELL), ["Available"]),
+        ((WELL, UNREACHABLE, ASKED, WELL, ASKED, WELL), ["Available"]),
+        ((LAST_GOOD, replace(WELL, missing=INVALID), WELL), ["Resolved"]),
+    ],
+)
+def test_what_failed_before_nothing_was_known_is_back(
+    story: tuple[Seen, ...], found: list[str]
+) -> None:
+    told: list[str] = []
+    known: frozenset[str] = frozenset()
+    for before, after in pairwise(map(of, story)):
+        known = failing(known, before)
+        told += [e.reason for e in events(before, after, Changes(failing=known))]
+    assert [reason for reason in told if reason in ("Available", "Resolved")] == found
 
 
 @pytest.mark.parametrize("same", [WELL, ABSENT, LAST_GOOD, UNREACHABLE, SUSPENDED, CROWDED])
