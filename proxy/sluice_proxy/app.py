@@ -132,7 +132,7 @@ class App:
         inside = Inside(self.hub.activity.came, self._on_login, self._peers.cancel)
         self._logins = Logins(inside, self.counters, self._reactor.clock)
         self.hub.activity.logs_in = lambda: self._logins.under_way
-        self._adopt(settings, text, route)
+        self._adopt(settings, text, route, kept=0)
 
     def _route(self, settings: ProxyConfig, generation: int) -> Route:
         roles = Roles(settings.users, self._memory)
@@ -142,7 +142,7 @@ class App:
             settings.pool.init_query, settings.target_tls.negotiation == "Direct",
         )  # fmt: skip
 
-    def _adopt(self, settings: ProxyConfig, text: str, route: Route) -> None:
+    def _adopt(self, settings: ProxyConfig, text: str, route: Route, kept: int) -> None:
         """Puts a configuration to use: nothing in here can fail."""
         self.config = settings
         self.config_hash = contract.digest(text)
@@ -168,6 +168,7 @@ class App:
                 settings.pool.max_idle_connections_percent,
                 settings.fleet,
                 self.pod,
+                kept,
             )
         )
 
@@ -247,7 +248,7 @@ class App:
         logs.configure(json=self._json_logs, debug=settings.debug_logging)
         self._identity = identity
         old = self.config
-        self._adopt(settings, text, route)
+        self._adopt(settings, text, route, contract.kept(self.hub.pools.limit))
         # With another CA it is the same server: what is known of it stands until a login fails.
         if settings.targets != old.targets:
             self.hub.forget_capacity()

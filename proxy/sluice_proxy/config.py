@@ -123,6 +123,15 @@ class PodShare:
     share: int
 
 
+def kept(limit: int) -> int:
+    """What a pod that may open `limit` keeps by a document that does not name it: a connection.
+
+    Such a document was written by one who did not know of it yet. It may have let clients in,
+    who could not be served any more; the next document names it.
+    """
+    return min(1, limit)
+
+
 @dataclass(frozen=True, slots=True)
 class Fleet:
     """How the pods of a proxy share its budget B, `floor(percent * max_connections)`.
@@ -136,9 +145,10 @@ class Fleet:
     others: int = 0
     parts: int = 1
 
-    def share(self, pod: str) -> int:
-        """What `pod` may open of `total`."""
-        return next((entry.share for entry in self.shares if entry.pod == pod), self.others)
+    def share(self, pod: str, kept: int = 0) -> int:
+        """What `pod` may open of `total`; `kept` at least, if it has no share of its own."""
+        unnamed = max(self.others, kept)
+        return next((entry.share for entry in self.shares if entry.pod == pod), unnamed)
 
 
 UNSHARED = Fleet()

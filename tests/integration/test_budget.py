@@ -145,6 +145,23 @@ class TestShares:
         proxy.wait_until_ready()
         assert taken(proxy, door_of(proxy), small, 4) == 3
 
+    def test_it_keeps_one_connection_until_it_is_told_by_name(
+        self, small: Postgres, make_config: MakeConfig, start_proxy: StartProxy, door_of: DoorOf
+    ) -> None:
+        """Whoever wrote the second document did not know of it yet, and its clients are in."""
+        config = make_config(small, budget=75, fleet=self.fleet(a=13))
+        proxy = start_proxy(config, environment={POD_NAME: "new"})
+        assert taken(proxy, door_of(proxy), small, 3) == 2
+        unknown = replace(self.fleet(a=13), others=0)
+        for again in (unknown, replace(unknown, total=14)):
+            proxy.reload(replace(config, fleet=again))
+            proxy.wait_for_pool(budget=1)
+            with door_of(proxy).raw() as client:
+                assert client.value("SELECT 'served'") == "served"
+        proxy.reload(replace(config, fleet=replace(self.fleet(a=13, new=0), others=0)))
+        proxy.wait_for_pool(budget=0)
+        assert proxy.get("/readyz").status == 503
+
     def test_a_smaller_one_closes_what_is_idle_and_lets_transactions_end(
         self, small: Postgres, make_config: MakeConfig, start_proxy: StartProxy, door_of: DoorOf
     ) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from sluice_operator.decide import budget as rules
 from sluice_operator.decide.budget import Member, Memory, Question
-from sluice_proxy.config import Fleet, PodShare
+from sluice_proxy.config import Fleet, PodShare, kept
 from sluice_proxy.targets.capacity import pod_limit
 
 
@@ -41,7 +41,10 @@ class SimulatedPod:
 
 @dataclass
 class World:
-    """The cluster around one proxy; `documents` are all that were ever written."""
+    """The cluster around one proxy; `documents` are all that were ever written.
+
+    `starved` are pods that served and were left with nothing.
+    """
 
     dice: random.Random
     budget: int
@@ -56,11 +59,19 @@ class World:
     settled: bool = False
     asleep: bool = False
     finished: set[str] = field(default_factory=set)
+    starved: list[str] = field(default_factory=list)
 
     def open(self) -> int:
         return sum(pod.open for pod in self.pods) + sum(ghost.open for ghost, _ in self.ghosts)
 
     # The operator
+
+    def looked(self) -> list[Fleet]:
+        """What a look of now leads to, which is not written yet."""
+        before = list(self.documents)
+        self.operate()
+        found, self.documents = self.documents[len(before) :], before
+        return found
 
     def operate(self) -> None:
         division = rules.divide(
@@ -149,7 +160,9 @@ class World:
     def _read(self, pod: SimulatedPod) -> None:
         if not pod.terminating and self.dice.random() < 0.3:
             pod.document = len(self.documents) - 1
-        told = pod_limit(self.documents[pod.document], pod.name, self.budget)
+        told = pod_limit(self.documents[pod.document], pod.name, self.budget, kept(pod.limit))
+        if pod.limit and not (told or pod.terminating):
+            self.starved.append(pod.name)
         # One more than it needs now is for its clients that begin a transaction later.
         pod.limit = min(pod.limit, pod.open + 1) if pod.draining else told
         pod.knows = pod.knows or pod.limit > 0
@@ -268,6 +281,26 @@ def test_who_is_woken_never_has_to_give_all_of_it_back(
         world.step()
         fresh = [pod for pod in world.pods if pod.running and pod.name not in before]
         assert all(pod.limit for pod in fresh), world.documents[-3:]
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("budget", [7, 20, 90])
+def test_a_pod_that_serves_is_never_left_without_a_connection(seed: int, budget: int) -> None:
+    """Others scale it to zero and wake it all the time, while one look takes up to a second."""
+    dice = random.Random(seed)
+    world = World(dice, budget, replicas=1)
+    until_rest(world)
+    written, due = world.looked(), 0
+    for number in range(600):
+        if number >= due:
+            world.documents += written
+            written, due = world.looked(), number + dice.randrange(1, 11)
+        world.step()
+        assert not world.starved, world.documents[-3:]
+        if world.asleep and dice.random() < 0.5:
+            world.wake()
+        elif any(pod.limit and not pod.terminating for pod in world.pods) and dice.random() < 0.4:
+            world.pause()
 
 
 @pytest.mark.parametrize("budget", [15, 90, 450])

@@ -78,7 +78,7 @@ class Objects:
             services={},
             children={**kept, **labelled},
             pods=tuple(pod(item) for item in pods if not is_finished(item)),
-            finished=frozenset(item["metadata"]["name"] for item in pods if is_finished(item)),
+            finished=self._store.finished(namespace, name),
         )
 
     async def named(self, namespace: str, keys: Iterable[ChildKey]) -> Children:

@@ -11,7 +11,7 @@ import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sluice_proxy.config import Fleet, PodShare
+from sluice_proxy.config import Fleet, PodShare, kept
 
 STARTERS = 10
 """Pods that are not named yet may take this part of the budget together: one tenth."""
@@ -150,6 +150,11 @@ def _unknown(question: Question) -> Fleet:
     if question.fleet.total or (question.fleet.parts > 1 and question.members):
         return question.fleet
     return Fleet(parts=question.replicas + 1)
+
+
+def _kept_by(member: Member) -> int:
+    """What it has in any case by a document that does not name it."""
+    return kept(member.limit or 0)
 
 
 def _agreed(members: Sequence[Member]) -> bool:
@@ -320,7 +325,8 @@ class _Ledger:
         return aims
 
     def _present(self, member: Member) -> int:
-        return self._named.get(member.name, self._unnamed)
+        """What the present document gives it: to whom it does not name, a connection at least."""
+        return self._named.get(member.name, max(self._unnamed, _kept_by(member)))
 
     def _wants(self, member: Member) -> bool:
         more = self._targets[member.name] - self._present(member)
@@ -333,11 +339,14 @@ class _Ledger:
         return {name: self._named[name] for name in names if name in self._named}
 
     def _begun(self) -> dict[str, int]:
-        """Who may have begun with something, and let clients in, keeps a connection of it."""
-        if self._others or not self._unnamed:
+        """Who may have begun with something, and let clients in, keeps a connection of it.
+
+        By a document before the present one, too, if what it is counted with is there.
+        """
+        if self._others or not (self._unnamed or self.taken() <= self._budget):
             return {}
         silent = (m for m in self._fixed if not m.terminating and m.name not in self._named)
-        return {member.name: 1 for member in (*self._starters, *silent)}
+        return {m.name: 1 for m in (*self._starters, *silent) if self._ceilings[m.name]}
 
     def _given(self) -> dict[str, int]:
         lower = self._lower()
@@ -350,7 +359,8 @@ class _Ledger:
             if self._may_grow and self._wants(member):
                 share = max(share, min(self._targets[name], upper[name] + max(0, room)))
                 room -= max(0, share - upper[name])
-            if name in self._named or share != self._others:
+            # A connection that a pod keeps without a name is taken from it by name only.
+            if name in self._named or share != self._others or self._others < _kept_by(member):
                 given[name] = share
         return given
 

@@ -57,7 +57,7 @@ class Observed:
 
     `unreadable` are Services that a target may mean and that the operator may not read.
     `activators` are those that can stand in for its pods, at `port`. `finished` are names of
-    pods that have ended, and are no more among `pods`.
+    pods that have ended, and are no more among `pods`: some may be deleted by now.
     """
 
     secrets: Secrets

@@ -160,7 +160,7 @@ class Hub(Lobby):
 
     def _apply_budget(self) -> None:
         budget, whole = self._budget, self.fleet_budget
-        limit = pod_limit(budget.fleet, budget.pod, whole)
+        limit = pod_limit(budget.fleet, budget.pod, whole, budget.kept)
         if self.capacity is not None and whole is not None:
             idle = idle_share(budget.idle_percent, self.capacity, limit, whole)
             self.pools.maintenance.keep_idle = idle

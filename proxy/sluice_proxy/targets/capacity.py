@@ -21,13 +21,15 @@ class Capacity:
 class Budget:
     """How much of the server is the fleet's and may rest unused, in percent, and who shares it.
 
-    `pod` is which of the fleet this one is; empty where there is but one.
+    `pod` is which of the fleet this one is; empty where there is but one. `kept` is what it has
+    by the document before, and keeps by one that does not name it.
     """
 
     percent: int = 100
     idle_percent: int = 100
     fleet: Fleet = UNSHARED
     pod: str = ""
+    kept: int = 0
 
 
 def fleet_budget(percent: int, capacity: Capacity) -> int:
@@ -40,7 +42,7 @@ def fleet_budget(percent: int, capacity: Capacity) -> int:
     )
 
 
-def pod_limit(fleet: Fleet, pod: str, budget: int | None) -> int:
+def pod_limit(fleet: Fleet, pod: str, budget: int | None, kept: int = 0) -> int:
     """What `pod` may open where the fleet's budget is `budget`, or is not known yet.
 
     The sum over the pods that `fleet` names never exceeds the budget, not even one that is
@@ -49,7 +51,7 @@ def pod_limit(fleet: Fleet, pod: str, budget: int | None) -> int:
     """
     if not fleet.total:
         return 1 if budget is None else max(1, budget // fleet.parts)
-    share = fleet.share(pod)
+    share = fleet.share(pod, kept)
     if budget is None:
         return min(1, share)
     return share * budget // fleet.total if budget < fleet.total else share

@@ -92,6 +92,27 @@ def test_graves_are_not_kept_for_ever() -> None:
     assert [item["metadata"]["name"] for item in store.of_proxy("shop", "orders")] == ["s0"]
 
 
+def pod(name: str, phase: str, version: int = 5) -> Any:
+    return {**thing("Pod", name, version, labels=LABELS), "status": {"phase": phase}}
+
+
+def test_which_pods_have_ended_is_known_also_when_they_are_gone() -> None:
+    """A pod may be gone within the same look in which it ended: it holds nothing any more."""
+    store = Store()
+    for name, phase in (("a", "Running"), ("b", "Succeeded"), ("c", "Failed"), ("d", "Running")):
+        store.see(pod(name, phase), deleted=False)
+    assert store.finished("shop", "orders") == {"b", "c"}
+    store.see(pod("b", "Succeeded", 6), deleted=True)
+    # By force: its process may run on.
+    store.see(pod("d", "Running", 6), deleted=True)
+    store.see({**ours(7, "s"), "status": {"phase": "Failed"}}, deleted=True)
+    assert store.finished("shop", "orders") == {"b", "c"}
+    assert store.finished("shop", "other") == frozenset()
+    for number in range(GRAVES):
+        store.see(ours(7, name=f"s{number}"), deleted=True)
+    assert store.finished("shop", "orders") == {"c"}
+
+
 def test_managed_fields_are_left_out() -> None:
     store = Store()
     store.put(ours(managedFields=[{"manager": "kubectl"}]))

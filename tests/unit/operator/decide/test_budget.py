@@ -193,8 +193,19 @@ def test_who_starts_is_not_left_without_a_share_for_those_who_end(running: bool)
     assert (shares(first)["c"], first.fleet.others) == (1, 0)
     again = divide(Question(1, 20, first.fleet, (starts, *ending), first.memory))
     assert again.fleet == first.fleet
-    # By a document that gives nothing nobody has begun.
+    # By a document that gives nothing nobody has begun,
     assert "c" not in shares(divide(Question(1, 20, fleet(20, 0), (starts, *ending))))
+    # but it may have by one before it, if that was there to have.
+    left = Question(1, 21, fleet(21, 0), (starts, *ending))
+    assert shares(divide(left))["c"] == 1
+
+
+def test_what_a_pod_keeps_without_a_name_is_taken_from_it_by_name() -> None:
+    keeps, newest = member("old", 1), member("new", 1)
+    crowded = divide(Question(1, 1, fleet(1, 0), (newest, keeps)))
+    assert shares(crowded) == {"new": 1, "old": 0}
+    alone = divide(Question(1, 1, fleet(1, 0), (keeps,)))
+    assert shares(alone) == {"old": 1}
 
 
 def test_small_differences_are_left_alone_while_pods_come_and_go() -> None:

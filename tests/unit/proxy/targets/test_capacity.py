@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_proxy.config import Fleet, PodShare
+from sluice_proxy.config import Fleet, PodShare, kept
 from sluice_proxy.targets.capacity import Capacity, fleet_budget, idle_share, pod_limit
 
 
@@ -58,6 +58,23 @@ FLEET = Fleet(90, SHARES, others=5, parts=7)
 )
 def test_limit_of_a_pod(fleet: Fleet, pod: str, budget: int | None, limit: int) -> None:
     assert pod_limit(fleet, pod, budget) == limit
+
+
+@pytest.mark.parametrize(
+    ("fleet", "pod", "before", "limit"),
+    [
+        # Whoever wrote it did not know of the pod, which may have let clients in.
+        (Fleet(90, SHARES, 0), "stranger", 7, 1),
+        (Fleet(90, SHARES, 0), "stranger", 0, 0),
+        (Fleet(90, SHARES, 5), "stranger", 7, 5),
+        (Fleet(90, SHARES, 0), "none", 7, 0),
+        (Fleet(), "stranger", 7, 90),
+    ],
+)
+def test_a_pod_keeps_a_connection_until_it_is_named(
+    fleet: Fleet, pod: str, before: int, limit: int
+) -> None:
+    assert pod_limit(fleet, pod, 90, kept(before)) == limit
 
 
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=20), st.integers(0, 500))
