@@ -5,7 +5,6 @@ the whole of it and swaps at once, or keeps the old one. The only module of the 
 the operator may import. Pure: no clock, no file, no library beyond the standard one's.
 """
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -126,8 +125,7 @@ class PodShare:
 def kept(limit: int) -> int:
     """What a pod that may open `limit` keeps by a document that does not name it: a connection.
 
-    Such a document was written by one who did not know of it yet. It may have let clients in,
-    who could not be served any more; the next document names it.
+    Who wrote it did not know of the pod yet, which may have let clients in; the next one names it.
     """
     return min(1, limit)
 
@@ -195,6 +193,8 @@ def dump(config: ProxyConfig) -> str:
 
 def digest(text: str) -> str:
     """The name of a document's content, as `/state` shows it: 16 hex digits."""
+    import hashlib  # OpenSSL, which takes a tenth of the time from the start to the listening
+
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
