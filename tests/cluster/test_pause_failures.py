@@ -22,7 +22,7 @@ from sluice_testing.node import signal_pod, stopped
 from sluice_testing.pausing import CLIENTS, Sleeper, put_to_sleep, until_serving
 from sluice_testing.pods import PASSWORD_FILE
 from sluice_testing.raw import SSL_REQUEST, Message, startup
-from sluice_testing.streams import Stream, Told, streaming, until_served
+from sluice_testing.streams import Stream, streaming, until_served
 
 # The first test of a run may have to wait for the cluster and the images.
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
@@ -139,21 +139,19 @@ def test_the_activators_are_rolled_out(operator: Cluster, sleeper: Sleeper) -> N
     ):
         operator.kubectl(*here, "rollout", "restart", chart.ACTIVATORS)
         while old & set(sleeper.activators()):
-            force_to_zero(sleeper, watch, told)
-        force_to_zero(sleeper, watch, told)
+            force_to_zero(sleeper, watch)
+        force_to_zero(sleeper, watch)
         until_served(told, SOME_CLIENTS)
     assert [str(failure) for failure in told.failures] == []
     chart.until_rolled_out(operator)
 
 
-def force_to_zero(sleeper: Sleeper, watch: Watch, told: Told) -> None:
-    """Returns when another pod serves.
+def force_to_zero(sleeper: Sleeper, watch: Watch) -> None:
+    """Returns when another pod serves: with a share of the budget, whoever still holds the rest.
 
-    Not before the one that goes has served: a pod gets a share of the budget only when those
-    before it have let go of theirs, and who waits in it for that could not be served any more.
+    It may be told to go before the operator has seen it.
     """
     first = until_serving(watch, 1)
-    until_served(told, SOME_CLIENTS)
     sleeper.scale(0)
     until_serving(watch, 1, but=first)
 
