@@ -52,7 +52,13 @@ class Dialler:
     # News
 
     def on_pods(self, pods: Pods) -> None:
-        """What the slices say now; who is new there, or stands otherwise, may be met again."""
+        """What the slices say now; who is new there, or stands otherwise, may be met again.
+
+        Who is there no more is gone, whenever it said hello: a client that is sent to it waits
+        for as long as a dial may take.
+        """
+        for address in self.pods.keys() - pods.keys():
+            self.forget(address)
         changed = {address for address, _ in pods.items() ^ self.pods.items()}
         self._strangers -= changed
         self.pods = pods

@@ -120,3 +120,17 @@ async def test_the_latest_hellos_are_kept(dialling: Dialling) -> None:
         assert dialling.dialler.candidates(0.0) == [
             *silent[-known + 2 :], silent[-known], early,
         ]  # fmt: skip
+
+
+async def test_a_hello_does_not_outlive_the_pod(dialling: Dialling) -> None:
+    """Else the next to wake the proxy is sent to where nobody answers, and waits for that."""
+    with dialling.stand_in().listening() as pod:
+        dialling.dialler.on_hello(pod.address)
+        dialling.dialler.on_pods({pod.address: READY})
+        assert await dialling.pod_of(dialling.client()) == pod.address
+        assert dialling.dialler.sure([pod.address])
+        dialling.dialler.on_pods({})
+        assert dialling.dialler.candidates(0.0) == []
+        assert dialling.dialler.sure([pod.address]) == []
+        dialling.dialler.on_hello(pod.address)
+        assert await dialling.pod_of(dialling.client()) == pod.address
