@@ -71,7 +71,7 @@ def events(
         *_suspension(before, after),
         *_pausing(before, after, changed),
         *_changes(changed),
-        *_parts(before, after, changed.failing),
+        *_parts(before, after, failing(changed.failing, old)),
         *_trouble(before, after),
         *_readiness(before, after),
     ]
@@ -118,12 +118,12 @@ def failing(known: AbstractSet[str], status: Mapping[str, Any]) -> frozenset[str
     )
 
 
-def _parts(before: _Conditions, after: _Conditions, failing: AbstractSet[str]) -> Iterable[Event]:
+def _parts(before: _Conditions, after: _Conditions, failed: AbstractSet[str]) -> Iterable[Event]:
     for kind in _PARTS:
         old, new = before.get(kind), after[kind]
         if _is(new, FALSE) and not _same(old, new):
             yield _told(new)
-        elif _is(new, TRUE) and not _is(old, TRUE) and (_is(old, FALSE) or kind in failing):
+        elif _is(new, TRUE) and kind in failed:
             yield _back(new)
     shared = after[conditions.OVERCOMMITTED]
     if _is(shared, TRUE) and not _is(before.get(conditions.OVERCOMMITTED), TRUE):
