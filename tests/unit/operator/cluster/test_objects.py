@@ -12,7 +12,7 @@ from sluice_operator.cluster.errors import Forbidden
 from sluice_operator.cluster.objects import Objects
 from sluice_operator.cluster.store import Store
 from sluice_operator.decide.observed import Observed
-from sluice_testing.api_server import Api
+from sluice_testing.api_server import Api, add_pod
 from sluice_testing.specs import manifest
 
 PROXY = parse(manifest({"spec.targets": [{"host": "db.data"}]}))
@@ -128,3 +128,15 @@ async def test_of_endpoint_slices_only_ours_are_children() -> None:
     objects = Objects(Api(*slices), Store())  # type: ignore[arg-type]
     made = await objects.made(("shop", "orders"), fresh=True)
     assert [*made.children] == [("EndpointSlice", "ours")]
+
+
+async def test_pods_that_ended_are_told_from_those_that_are_there() -> None:
+    """One of them is gone already, and holds nothing either."""
+    store = Store()
+    for name, phase in (("runs", "Running"), ("ended", "Succeeded"), ("gone", "Failed")):
+        add_pod(Api(), store, name)
+        pod = store.get(("Pod", "shop", name)) or {}
+        store.see({**pod, "status": {**pod["status"], "phase": phase}}, deleted=name == "gone")
+    observed = await look(Objects(Client(closed=False), store))  # type: ignore[arg-type]
+    assert [pod.name for pod in observed.pods] == ["runs"]
+    assert observed.finished == {"ended", "gone"}
