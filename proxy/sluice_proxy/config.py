@@ -222,7 +222,8 @@ def carry_previous(
     """`new` with the passwords that `old` held, where they changed.
 
     `until[user]` is the time (seconds since the epoch) up to which the password that a
-    change replaces now stays good. A user whose password did not change keeps what it had.
+    change replaces now stays good. A user whose password did not change keeps what it had, no
+    longer than that: who shortens the grace means the one that is under way too.
     """
     if old is None:
         return new
@@ -236,9 +237,8 @@ def _carry(old: User | None, new: User, until: float) -> User:
     if old is None:
         return new
     if old.password == new.password:
-        return replace(
-            new, previous_password=old.previous_password, previous_until=old.previous_until
-        )
+        until = min(old.previous_until, until)
+        return replace(new, previous_password=old.previous_password, previous_until=until)
     return replace(new, previous_password=old.password, previous_until=until)
 
 

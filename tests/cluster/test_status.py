@@ -156,11 +156,9 @@ def server_fails(place: Namespace, reason: Reason, words: str) -> str:
 
 def test_a_server_that_refuses_the_password(orders: Namespace) -> None:
     """It heals without a change of any object, once the server knows the password."""
-    orders.apply(
-        login("orders-app", orders.name, "app", "unspeakable"),
-        # Within the grace the proxy logs in with the password of before.
-        orders.proxy(auth__0__rotationGraceSeconds=0),
-    )
+    orders.apply(login("orders-app", orders.name, "app", "unspeakable"))
+    # Within the grace the proxy logs in with the password of before; so it is taken back.
+    orders.apply(orders.proxy(auth__0__rotationGraceSeconds=0))
     words = f"spec.auth: {orders.database}:5432: "
     assert "unspeakable" not in server_fails(orders, Reason.AUTH_FAILURE, words)
     on_server(orders, "ALTER ROLE app PASSWORD 'unspeakable'")

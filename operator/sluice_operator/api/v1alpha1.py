@@ -147,7 +147,8 @@ class Auth(APIModel):
         le=3600,
         description="How long clients may still log in with the password that the Secret held "
         "before its last change, in seconds. 0: not at all. Give as long as it takes until all "
-        "clients have the new one.",
+        "clients have the new one. A lower number counts at once, for a password that changed "
+        "already too; a higher one from the next change on.",
     )
 
 

@@ -258,6 +258,7 @@ def one(password: str, previous: str = "", until: float = 0.0) -> ProxyConfig:
         (one("a"), one("a"), one("a")),
         (one("a"), one("b"), one("b", "a", 60.0)),
         (one("b", "a", 30.0), one("b"), one("b", "a", 30.0)),
+        (one("b", "a", 90.0), one("b"), one("b", "a", 60.0)),
         (one("b", "a", 30.0), one("c"), one("c", "b", 60.0)),
         (one("b", "a", 30.0), one("a"), one("a", "b", 60.0)),
         (replace(SMALL, users=(User("other", "a"),)), one("b"), one("b")),

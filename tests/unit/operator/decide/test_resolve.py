@@ -78,6 +78,25 @@ def test_a_changed_password_keeps_the_previous_one_across_restarts() -> None:
     assert user.previous_until == NOW + 65
 
 
+def test_a_grace_that_is_shortened_ends_sooner() -> None:
+    """A password that leaked: its Secret changes, and then the grace is taken back."""
+    before = solved(Observed(APP, {}, {}, ()))
+    secrets = {"orders-app": {"username": b"app", "password": b"new"}}
+    changed = after(solved(after(before, secrets=secrets), NOW + 5), secrets=secrets)
+
+    def previous(grace: int) -> tuple[str, float]:
+        auth = [{"secretRef": {"name": "orders-app"}, "rotationGraceSeconds": grace}]
+        resolution = resolve(proxy(auth=auth), changed, NOBODY, HERE, NOW + 20)
+        assert resolution.inputs is not None
+        (user,) = resolution.inputs.config.users
+        return user.previous_password, user.previous_until
+
+    assert previous(60) == ("pw", NOW + 65)
+    assert previous(3600) == ("pw", NOW + 65)
+    assert previous(10) == ("pw", NOW + 30)
+    assert previous(0) == ("", 0.0)
+
+
 def told(resolution: Resolution) -> tuple[str, str, str]:
     assert resolution.missing is not None
     return (
