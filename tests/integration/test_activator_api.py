@@ -10,8 +10,9 @@ import pytest
 import sluice_testing.held
 from sluice_activator import decide
 from sluice_activator.kubernetes import scales
-from sluice_testing.activating import PROXY, proxy_port
+from sluice_testing.activating import PROXY
 from sluice_testing.held import Held, held
+from sluice_testing.postgres import free_port
 from sluice_testing.raw import SSL_REQUEST, startup
 from sluice_testing.slices_api import SLICES, SlicesApi, registration
 from sluice_testing.stand_in import answers
@@ -149,7 +150,7 @@ async def test_the_watch_goes_on_where_it_ended(activator: Held) -> None:
 
 async def test_a_list_of_many_pages(api: SlicesApi) -> None:
     api.page = 3
-    first = proxy_port() % 20000 + 10000
+    first = free_port()
     with api.running():
         for number in range(10):
             api.put(registration(f"proxy{number}", first + number))

@@ -4,7 +4,6 @@ What Kubernetes does is done here: a scale that is raised starts pods, and slice
 Each pod has a loopback address of its own, for activators dial one port everywhere.
 """
 
-import contextlib
 import itertools
 import json
 import random
@@ -26,17 +25,6 @@ from sluice_testing.stand_in import StandIn, Visit
 NAMESPACE, NAME, UID = "shop", "orders", "5b1e0b3c-1f7e-4b57-a9a2-0d1f7c1d9a10"
 PROXY = (NAMESPACE, NAME)
 FULL_NAME = f"{NAMESPACE}/{NAME}"
-_FIRST, _LAST = 10000, 32767
-
-
-def proxy_port() -> int:
-    """A free port among those that proxies have at activators."""
-    while True:
-        port = random.randint(_FIRST, _LAST)
-        with socket.socket() as sock, contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(("127.0.0.1", port))
-            return port
 
 
 def addresses() -> Iterator[str]:
@@ -94,7 +82,7 @@ class Sleeping:
     folder: Path
     ca_file: str
     wakes_up: bool = True
-    port: int = field(default_factory=proxy_port)
+    port: int = field(default_factory=free_port)
     pod_port: int = field(default_factory=free_port)
     pods: dict[str, ProxyProcess] = field(default_factory=dict)
     activators: list[ActivatorProcess] = field(default_factory=list)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sluice_activator.app import App, Settings
 from sluice_activator.kubernetes.account import Account
-from sluice_testing.activating import NAME, PROXY, UID, addresses, proxy_port
+from sluice_testing.activating import NAME, PROXY, UID, addresses
 from sluice_testing.postgres import free_port
 from sluice_testing.raw import Message
 from sluice_testing.slices_api import Manifest, Scale, SlicesApi, endpoint, pods, registration
@@ -59,7 +59,7 @@ class Held:
     api: SlicesApi
     app: App
     settings: Settings
-    port: int = field(default_factory=proxy_port)
+    port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
         self._addresses = addresses()

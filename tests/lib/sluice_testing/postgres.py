@@ -1,6 +1,7 @@
 """A real PostgreSQL server of one major version, started and broken as a test needs it."""
 
 import contextlib
+import itertools
 import os
 import pwd
 import secrets
@@ -12,6 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 import psycopg
@@ -39,17 +41,21 @@ SETTINGS: Mapping[str, Any] = {
 }
 
 
-_FIRST_PORT, _PORTS = 10000, 20000
+_APART = 50
+# In turn, so that nobody is given what another has not listened on yet; and not from `random`,
+# which others seed.
+_ports = itertools.cycle(SystemRandom().sample(range(10_000, 30_000, _APART), 20_000 // _APART))
 
 
 def free_port() -> int:
     """A loopback port that nobody listens on now, nor gets by chance until it is used.
 
     Below the range that the kernel takes the ports of outgoing connections from: one of
-    those may be taken between being found free and being listened on.
+    those may be taken between being found free and being listened on. A proxy may have it at
+    activators. The next 49 ports are nobody's either.
     """
     while True:
-        port = _FIRST_PORT + secrets.randbelow(_PORTS)
+        port = next(_ports)
         with socket.socket() as probe:
             # As servers do; a connection of an earlier server may linger on the port.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
