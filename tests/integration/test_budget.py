@@ -66,7 +66,7 @@ def taken(proxy: ProxyProcess, door: Door, server: Postgres, clients: int) -> in
     with door.crowd(clients) as crowd:
         for client in crowd:
             client.send(query("BEGIN"))
-        proxy.wait_for_pool(open=budget, waiting=clients - budget)
+        proxy.wait_for_pool(open=budget, borrowed=budget, waiting=clients - budget)
         return server.sample_connections()
 
 
@@ -99,7 +99,7 @@ def test_two_of_a_fleet_share_the_budget(
         for client in ours + theirs:
             client.send(query("BEGIN"))
         for proxy in fleet:
-            proxy.wait_for_pool(open=6, waiting=2)
+            proxy.wait_for_pool(open=6, borrowed=6, waiting=2)
         assert small.sample_connections() == 12
 
 
@@ -196,7 +196,7 @@ class TestShares:
             before = proxy.metrics()[OPENED]
             for client in crowd:
                 client.send(query("BEGIN"))
-            proxy.wait_for_pool(open=4, waiting=8, budget=4)
+            proxy.wait_for_pool(open=4, borrowed=4, waiting=8, budget=4)
             assert small.sample_connections() == 4
             assert proxy.state()["fleetBudget"] == 7
             assert proxy.metrics()[OPENED] - before == 4
@@ -218,6 +218,6 @@ def test_another_target_is_asked_before_it_is_crowded(
         proxy.reload(replace(config, targets=(Target(small.host, small.port),)))
         for client in crowd[1:]:
             client.send(query("BEGIN"))
-        proxy.wait_for_pool(open=15, waiting=6, budget=15)
+        proxy.wait_for_pool(open=15, borrowed=15, waiting=6, budget=15)
         assert small.sample_connections() == 14
         assert proxy.metrics()[OPENED] - before == 14
